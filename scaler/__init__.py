@@ -1,0 +1,3 @@
+"""Grow and shrink Kubernetes clusters safely."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The only doors out of the process: each a small protocol and one real class."""
