@@ -1,0 +1,383 @@
+"""Apply a bundle on a host: all files staged and verified, then put in place, then units reloaded and started."""
+
+# The standard library only: this runs with the host's own Python.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: scaler_bundle
+short_description: Place all files of a host as a whole, then run its units
+description:
+  - Every file is written beside its place, verified by SHA-256 and flushed before the first one is renamed, so a full
+    disk or a wrong digest leaves the host as it was.
+  - What was there before is kept and named in a receipt, which O(state=absent) uses to put it back.
+options:
+  files: {description: Files, type: list, elements: dict, default: []}
+  units: {description: Units in the order in which they start, type: list, elements: dict, default: []}
+  users: {description: System users to make first ({name, home}), type: list, elements: dict, default: []}
+  payload: {description: Archive on the host with what was missing, type: path}
+  receipt: {description: Where the receipt is kept, type: path, default: /var/lib/scaler/receipt.json}
+  claim: {description: Whose bundle this is, type: dict, default: {}}
+  wipe: {description: With absent, directories to remove with all that is mounted below, type: list, elements: path,
+         default: []}
+  before: {description: With absent, commands to run once the units have stopped, type: list, elements: list,
+           default: []}
+  state: {description: Wanted state, type: str, choices: [present, absent], default: present}
+author: scaler
+"""
+
+EXAMPLES = r"""
+- name: A unit and its configuration are in place and run
+  scaler_bundle:
+    files:
+      - {dest: /etc/systemd/system/x.service, template: x/x.service.j2, units: [x.service]}
+    units:
+      - {name: x.service}
+"""
+
+RETURN = r"""
+changed_files: {description: Files that were, or would be, written, returned: success, type: list, elements: str}
+missing: {description: Digests the host needs and has not got, returned: when something is missing, type: list}
+payload_bytes: {description: Bytes of the archive that was sent, returned: success, type: int}
+"""
+
+import base64
+import contextlib
+import grp
+import gzip
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+BLOCK = 1 << 20
+CACHE = Path("/var/cache/scaler")
+KEEP = Path("/var/lib/scaler/kept")
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of ``path``, None where there is no such file."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                found.update(block)
+    except FileNotFoundError:
+        return None
+    return found.hexdigest()
+
+
+def owner_of(file: dict[str, Any]) -> tuple[int, int]:
+    """Return the user's and the group's number of ``file``."""
+    return pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
+
+
+def systemctl(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run systemctl; the caller looks at the result."""
+    return subprocess.run(["systemctl", *argv], capture_output=True, text=True, check=False)
+
+
+class Bundle:
+    """One run of the module."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.files: list[dict[str, Any]] = module.params["files"]
+        self.units: list[dict[str, Any]] = module.params["units"]
+        self.receipt = Path(module.params["receipt"])
+        self.staged: dict[str, Path] = {}
+
+    def fail(self, message: str, **more: object) -> NoReturn:
+        """End with ``message``; what was staged is removed, so every old file is intact."""
+        for temporary in self.staged.values():
+            temporary.unlink(missing_ok=True)
+        self.module.fail_json(msg=message, **more)
+        raise SystemExit(1)
+
+    # -- present ------------------------------------------------------------------------------------------------
+
+    def present(self) -> None:
+        """Bring every file and unit to the wanted state."""
+        self.make_users()
+        changed = [file for file in self.files if self.differs(file)]
+        missing = [f["sha256"] for f in changed if "content" not in f and not self.module.params["payload"]]
+        missing = [digest for digest in missing if not (CACHE / digest).exists()]
+        names = [file["dest"] for file in changed]
+        answer: dict[str, Any] = {"changed_files": names, "missing": missing, "payload_bytes": 0}
+        if self.module._diff:  # noqa: SLF001 - Ansible's own name for --diff
+            answer["diff"] = [self.diff(file) for file in changed]
+        if self.module.check_mode:
+            self.module.exit_json(changed=bool(changed) or self.units_differ(names), **answer)
+        if missing:
+            self.module.exit_json(changed=False, **answer)
+        if changed:
+            answer["payload_bytes"] = self.stage(changed)
+            self.remember(changed)
+            self.put(changed)
+        started = self.run_units({unit for file in changed for unit in file["units"]}, names)
+        self.module.exit_json(changed=bool(changed or started), units=started, **{**answer, "missing": []})
+
+    def make_users(self) -> None:
+        """Make the system users that files will belong to."""
+        for user in self.module.params["users"]:
+            try:
+                pwd.getpwnam(user["name"])
+            except KeyError:
+                line = f"u {user['name']} - - {user['home']}"
+                if not self.module.check_mode:
+                    subprocess.run(["systemd-sysusers", "--inline", line], check=True, capture_output=True)
+
+    def differs(self, file: dict[str, Any]) -> bool:
+        """Tell whether ``file`` is not what it should be: content, mode or owner."""
+        path = Path(file["dest"])
+        if file.get("keep") and path.exists():
+            return False
+        if digest_of(path) != file["sha256"]:
+            return True
+        found = path.stat()
+        owner, group = owner_of(file)
+        return found.st_mode & 0o7777 != int(file["mode"], 8) or (found.st_uid, found.st_gid) != (owner, group)
+
+    def diff(self, file: dict[str, Any]) -> dict[str, str]:
+        """Return the difference for --diff; of a secret and of a binary only that there is one."""
+        dest = file["dest"]
+        if file["secret"] or "content" not in file:
+            return {"prepared": f"{dest}: will become {file['sha256'][:16]}… (content not shown)\n"}
+        before = Path(dest).read_text(errors="replace") if Path(dest).exists() else ""
+        after = base64.b64decode(file["content"]).decode(errors="replace")
+        return {"before_header": dest, "after_header": dest, "before": before, "after": after}
+
+    def stage(self, changed: list[dict[str, Any]]) -> int:
+        """Write every changed file beside its place, verified and flushed; return the archive's size in bytes."""
+        payload, size = self.module.params["payload"], 0
+        try:
+            for file in changed:
+                if "content" in file:
+                    self.write(file, [base64.b64decode(file["content"])])
+                elif (CACHE / file["sha256"]).exists():
+                    with (CACHE / file["sha256"]).open("rb") as source:
+                        self.write(file, iter(lambda s=source: s.read(BLOCK), b""))
+            if payload:
+                size = os.stat(payload).st_size
+                wanted: dict[str, list[dict[str, Any]]] = {}
+                for file in changed:
+                    if file["dest"] not in self.staged:
+                        wanted.setdefault(file["sha256"], []).append(file)
+                with tarfile.open(payload, mode="r|") as archive:
+                    for member in archive:
+                        for file in wanted.pop(member.name, [])[:1]:
+                            packed = archive.extractfile(member)
+                            with gzip.GzipFile(fileobj=packed) as source:
+                                self.write(file, iter(lambda s=source: s.read(BLOCK), b""))
+                if wanted:
+                    self.fail(f"the archive lacks {', '.join(f['dest'] for fs in wanted.values() for f in fs)}")
+        except OSError as e:
+            self.fail(f"cannot write to this host: {e.strerror} ({e.filename}); every old file is as it was")
+        finally:
+            if payload:
+                Path(payload).unlink(missing_ok=True)
+        return size
+
+    def write(self, file: dict[str, Any], blocks: Any) -> None:  # noqa: ANN401 - any iterable of bytes
+        """Stage one file and compare its digest with the expected one."""
+        dest, found = Path(file["dest"]), hashlib.sha256()
+        self.make_directories(dest.parent)
+        descriptor, name = tempfile.mkstemp(dir=dest.parent, prefix=f".{dest.name}.")
+        self.staged[file["dest"]] = Path(name)
+        with os.fdopen(descriptor, "wb") as out:
+            for block in blocks:
+                found.update(block)
+                out.write(block)
+            os.fchmod(out.fileno(), int(file["mode"], 8))
+            os.fchown(out.fileno(), *owner_of(file))
+            out.flush()
+            os.fsync(out.fileno())
+        if found.hexdigest() != file["sha256"]:
+            self.fail(f"{dest}: SHA-256 {found.hexdigest()} arrived, {file['sha256']} is expected; nothing was changed")
+
+    def make_directories(self, path: Path) -> None:
+        """Make ``path`` and its parents, and name the new ones in the receipt."""
+        new = [p for p in (path, *path.parents) if not p.exists()]
+        for directory in reversed(new):
+            directory.mkdir(mode=0o755)
+
+    def remember(self, changed: list[dict[str, Any]]) -> None:
+        """Write the receipt before anything is replaced: what was there, and whose bundle this is."""
+        receipt = self.read_receipt() or {"files": {}, "units": []}
+        for file in changed:
+            dest = Path(file["dest"])
+            if file["dest"] in receipt["files"]:
+                continue
+            before = digest_of(dest)
+            if before is not None:
+                KEEP.mkdir(parents=True, exist_ok=True, mode=0o700)
+                shutil.copy2(dest, KEEP / before)
+            receipt["files"][file["dest"]] = before
+        known = [unit["name"] for unit in receipt["units"]]
+        for unit in self.units:
+            if unit["name"] not in known:
+                was = {"enabled": systemctl("is-enabled", unit["name"]).stdout.strip() == "enabled",
+                       "active": systemctl("is-active", unit["name"]).stdout.strip() == "active"}
+                receipt["units"].append({"name": unit["name"], **was})
+        receipt["claim"] = self.module.params["claim"]
+        self.receipt.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.receipt.with_suffix(".new")
+        with temporary.open("w") as out:
+            json.dump(receipt, out, indent=1)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(self.receipt)
+
+    def read_receipt(self) -> dict[str, Any] | None:
+        """Return what an earlier run left, None where there was none."""
+        try:
+            receipt: dict[str, Any] = json.loads(self.receipt.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return receipt
+
+    def put(self, changed: list[dict[str, Any]]) -> None:
+        """Rename all staged files into place and make that last."""
+        for file in changed:
+            self.staged.pop(file["dest"]).replace(file["dest"])
+        for directory in {os.path.dirname(file["dest"]) for file in changed}:
+            descriptor = os.open(directory, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    def units_differ(self, changed: list[str]) -> bool:
+        """Tell, for check mode, whether a unit would be started or enabled."""
+        del changed
+        return any(
+            unit.get("state", "started") == "started" and systemctl("is-active", unit["name"]).stdout.strip() != "active"
+            for unit in self.units
+        )
+
+    def run_units(self, restart: set[str], changed: list[str]) -> list[str]:
+        """Reload systemd if need be, then enable and start (or restart) the units in order; return those acted on."""
+        if any(name.startswith("/etc/systemd/") for name in changed):
+            systemctl("daemon-reload")
+        acted = []
+        names = [unit["name"] for unit in self.units if unit.get("enabled", True)]
+        if names and any(systemctl("is-enabled", name).stdout.strip() != "enabled" for name in names):
+            done = systemctl("enable", "--no-reload", *names)
+            if done.returncode != 0:
+                self.fail(f"units cannot be enabled: {done.stderr.strip()}")
+            acted += names
+        for unit in self.units:
+            name = unit["name"]
+            active = systemctl("is-active", name).stdout.strip() == "active"
+            if unit.get("state", "started") == "placed" or (active and name not in restart):
+                continue
+            verb = "reload" if active and unit.get("reload") else "restart"
+            done = systemctl(verb, name)
+            acted.append(name)
+            if done.returncode != 0:
+                self.fail(f"{name} does not start: {done.stderr.strip()}", log=log_of(name))
+        return acted
+
+    # -- absent -------------------------------------------------------------------------------------------------
+
+    def absent(self) -> None:
+        """Stop the units, end the pods, put back what the receipt names, wipe the directories given."""
+        receipt = self.read_receipt()
+        if receipt is None:
+            self.module.exit_json(changed=False, changed_files=[])
+            return
+        files: dict[str, str | None] = receipt["files"]
+        if self.module.check_mode:
+            self.module.exit_json(changed=True, changed_files=sorted(files))
+        units = [unit["name"] for unit in receipt["units"]]
+        if units:
+            systemctl("stop", *reversed(units))
+            systemctl("disable", "--no-reload", *[u["name"] for u in receipt["units"] if not u["enabled"]])
+        for command in self.module.params["before"]:
+            # Cleaning goes as far as it can: what one command leaves is still found by the next preflight.
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(command, capture_output=True, timeout=60, check=False)
+        end_pods()
+        for directory in self.module.params["wipe"]:
+            wipe(Path(directory))
+        for name, before in files.items():
+            path = Path(name)
+            if before is None:
+                path.unlink(missing_ok=True)
+            elif (KEEP / before).exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(KEEP / before, path)
+        shutil.rmtree(KEEP, ignore_errors=True)
+        systemctl("daemon-reload")
+        systemctl("reset-failed", *units)
+        for unit in receipt["units"]:
+            if unit["active"]:
+                systemctl("start", unit["name"])
+        self.receipt.unlink()
+        self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
+
+
+def end_pods() -> None:
+    """Kill every process in a pod's cgroup and the shims that would look after it."""
+    for cgroup in Path("/proc").glob("[0-9]*/cgroup"):
+        with contextlib.suppress(OSError):
+            name = (cgroup.parent / "comm").read_text().strip()
+            if "kubepods" in cgroup.read_text() or name == "containerd-shim":
+                os.kill(int(cgroup.parent.name), signal.SIGKILL)
+
+
+def wipe(path: Path) -> None:
+    """Unmount whatever is mounted below ``path``, then empty it; a mount point itself stays."""
+    mounted = [line.split()[1].replace("\\040", " ") for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounted if m.startswith(f"{path}/")), reverse=True):
+        subprocess.run(["umount", "-l", mount], capture_output=True, check=False)
+    for entry in path.iterdir() if path.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    if path.is_dir() and not path.is_mount():
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def log_of(unit: str) -> str:
+    """Return the last 50 lines of the unit's log."""
+    done = subprocess.run(
+        ["journalctl", "-u", unit, "-n", "50", "--no-pager", "-o", "short"], capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def main() -> None:
+    """Ansible's entry."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "default": [], "no_log": False},
+            "units": {"type": "list", "elements": "dict", "default": []},
+            "users": {"type": "list", "elements": "dict", "default": []},
+            "payload": {"type": "path"},
+            "receipt": {"type": "path", "default": "/var/lib/scaler/receipt.json"},
+            "claim": {"type": "dict", "default": {}},
+            "wipe": {"type": "list", "elements": "path", "default": []},
+            "before": {"type": "list", "elements": "list", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    bundle = Bundle(module)
+    if module.params["state"] == "present":
+        bundle.present()
+    else:
+        bundle.absent()
+
+
+if __name__ == "__main__":
+    main()

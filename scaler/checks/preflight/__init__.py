@@ -1,0 +1,64 @@
+"""What must hold before a host is touched: each check looks at facts only, and tells the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from scaler.checks import found
+from scaler.model.base import Value
+from scaler.model.facts import HostFacts
+from scaler.model.inventory import Cluster, Host
+from scaler.model.state import ClusterState
+
+
+class Finding(Value):
+    """Something that must not be, on which host, and what to do about it; a warning does not refuse."""
+
+    check: str
+    host: str
+    message: str
+    remedy: str = ""
+    warning: bool = False
+
+
+class Subject(NamedTuple):
+    """One host under examination, and all it is compared with."""
+
+    host: Host
+    facts: HostFacts
+    clock: tuple[float, float]
+    cluster: Cluster
+    state: ClusterState
+    others: tuple[tuple[Host, HostFacts], ...]
+    ca_digest: str
+
+    @property
+    def ours(self) -> bool:
+        """Tell whether an earlier run of scaler placed this very node here and did not finish."""
+        claim = self.facts.receipt
+        return claim.get("node") == self.host.name and claim.get("ca") == self.ca_digest
+
+
+class Told(NamedTuple):
+    """A finding as a check writes it; the host and the check's name are added by the caller."""
+
+    message: str
+    remedy: str = ""
+    warning: bool = False
+
+
+class Check(NamedTuple):
+    """A check of one host."""
+
+    name: str
+    look: Callable[[Subject], Iterable[Told]]
+
+
+def examine(subject: Subject) -> list[Finding]:
+    """Return all findings of all checks about ``subject``."""
+    return [
+        Finding(check=check.name, host=subject.host.name, message=told.message, remedy=told.remedy, warning=told.warning)
+        for check in found("preflight")
+        for told in check.look(subject)
+    ]

@@ -1,0 +1,35 @@
+"""The kernel has what containers and Services need, and lets it be switched on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.checks.preflight import Check, Subject, Told
+from scaler.model import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SYSCTLS = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables")
+# Without one of these the kubelet stops at once ("cgroups not enabled").
+CONTROLLERS = {1: {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer"}, 2: {"cpu", "cpuset", "memory", "pids"}}
+
+
+def _look(subject: Subject) -> Iterator[Told]:
+    facts, version = subject.facts, subject.cluster.settings.kubernetes_version
+    if facts.cgroup == 1 and versions.refuses_cgroup_v1(version):
+        yield Told(f"has cgroup v1, which a kubelet {version} refuses", "boot it with systemd.unified_cgroup_hierarchy=1")
+    lacking = CONTROLLERS[facts.cgroup] - set(facts.controllers)
+    if lacking:
+        yield Told(f"the kernel lacks cgroup controllers: {', '.join(sorted(lacking))}", "switch them on at boot")
+    if "overlay" not in facts.filesystems:
+        yield Told("the overlay file system is not available", "modprobe overlay")
+    for name in SYSCTLS:
+        if facts.sysctls.get(name) == "absent":
+            module = " (modprobe br_netfilter)" if "bridge" in name else ""
+            yield Told(f"sysctl {name} is not there{module}", "load the module, and at boot by /etc/modules-load.d")
+    if not facts.resolv_conf:
+        yield Told("/etc/resolv.conf is missing; pods could not start", "create it")
+
+
+CHECK = Check("kernel", _look)

@@ -1,0 +1,148 @@
+"""Runs on a host by its own Python (3.6 and later, standard library only) and prints what it sees as JSON.
+
+It reads, it changes nothing. Its one argument is JSON: paths, ports, networks, endpoints and the CA to look with.
+"""
+
+import base64
+import glob
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+
+def text(path, default=""):
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return default
+
+
+def output(*argv):
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10)
+        return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def listeners():
+    """Every TCP port somebody listens on, with the process' name."""
+    inodes = {}
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in text(name).splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A":
+                inodes[words[9]] = int(words[1].rsplit(":", 1)[1], 16)
+    owners = {}
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith("socket:[") and target[8:-1] in inodes:
+            owners.setdefault(target[8:-1], text("/proc/%s/comm" % link.split("/")[2]))
+    seen = {port: owners.get(inode, "?") for inode, port in inodes.items()}
+    return [{"port": port, "process": seen[port]} for port in sorted(seen)]
+
+
+def space(path):
+    """Room and writability of the nearest existing directory at or above path."""
+    where = path
+    while not os.path.isdir(where):
+        where = os.path.dirname(where)
+    told = os.statvfs(where)
+    return {
+        "path": path,
+        "free": told.f_bavail * told.f_frsize,
+        "writable": not told.f_flag & os.ST_RDONLY and os.access(where, os.W_OK),
+    }
+
+
+def reach(endpoint, ca):
+    """A TLS handshake with endpoint, its certificate checked against the cluster's CA."""
+    host, _, port = endpoint.rpartition(":")
+    try:
+        context = ssl.create_default_context(cadata=ca)
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as raw:
+            with context.wrap_socket(raw, server_hostname=host.strip("[]")):
+                return {"endpoint": endpoint, "error": ""}
+    except (OSError, ValueError) as e:
+        return {"endpoint": endpoint, "error": str(e) or type(e).__name__}
+
+
+def cgroups():
+    """Version of the cgroup hierarchy containers would use, and its controllers."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return 2, text("/sys/fs/cgroup/cgroup.controllers").split()
+    lines = [line.split("\t") for line in text("/proc/cgroups").splitlines()[1:]]
+    return 1, [words[0] for words in lines if words[-1] == "1"]
+
+
+def exists_or_holds(path):
+    """A file that is there, or a directory with something in it."""
+    return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
+
+
+def receipt():
+    """Whose bundle was placed here by an earlier run, if one was."""
+    try:
+        claim = json.loads(text("/var/lib/scaler/receipt.json") or "{}").get("claim", {})
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in claim.items()}
+
+
+def main():
+    asked = json.loads(sys.argv[1])
+    os_release = dict(
+        line.split("=", 1) for line in text("/etc/os-release").splitlines() if "=" in line and not line.startswith("#")
+    )
+    version, controllers = cgroups()
+    own = [n for n in os.listdir("/sys/class/net") if n != "lo" and not n.startswith(("cni", "veth", "kube-", "docker"))]
+    addresses = [w.split()[3].split("/")[0] for w in output("ip", "-o", "addr", "show").splitlines()]
+    ca_file = text("/etc/kubernetes/pki/ca.crt")
+    containerd = shutil.which("containerd", path="/usr/local/bin:/usr/bin:/usr/sbin:/bin")
+    print(
+        json.dumps(
+            {
+                "hostname": socket.gethostname(),
+                "machine_id": text("/etc/machine-id"),
+                "product_uuid": text("/sys/class/dmi/id/product_uuid").lower(),
+                "boot_id": text("/proc/sys/kernel/random/boot_id"),
+                "macs": sorted(text("/sys/class/net/%s/address" % name) for name in own),
+                "addresses": addresses,
+                "arch": platform.machine(),
+                "os_id": os_release.get("ID", "").strip('"'),
+                "os_version": os_release.get("VERSION_ID", "").strip('"'),
+                "kernel": platform.release(),
+                "python": platform.python_version(),
+                "systemd": os.path.isdir("/run/systemd/system"),
+                "cgroup": version,
+                "controllers": controllers,
+                "swaps": [line.split()[0] for line in text("/proc/swaps").splitlines()[1:]],
+                "filesystems": [line.split()[-1] for line in text("/proc/filesystems").splitlines()],
+                "sysctls": {name: text("/proc/sys/" + name.replace(".", "/"), "absent") for name in asked["sysctls"]},
+                "listeners": listeners(),
+                "spaces": [space(path) for path in asked["spaces"]],
+                "leftovers": [path for path in asked["leftovers"] if exists_or_holds(path)],
+                "ca_digest": hashlib.sha256(ca_file.encode()).hexdigest() if ca_file else "",
+                "receipt": receipt(),
+                "containerd": (output(containerd, "--version").split() + ["", "", ""])[2] if containerd else "",
+                "routes": [line.split()[0] for line in output("ip", "route", "show", "table", "all").splitlines() if line],
+                "reach": [reach(endpoint, base64.b64decode(asked["ca"]).decode()) for endpoint in asked["endpoints"]],
+                "resolv_conf": os.path.exists("/etc/resolv.conf"),
+                "time": time.time(),
+            }
+        )
+    )
+
+
+main()

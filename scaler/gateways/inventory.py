@@ -1,0 +1,179 @@
+"""Read an inventory through Ansible, and write to it so that comments and order stay."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from scaler.errors import InputError
+from scaler.gateways.files import write_atomically
+from scaler.gateways.process import ProcessError, run
+from scaler.model.base import tell
+from scaler.model.inventory import Cluster, Connection, Host, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HOSTS_FILE = "hosts.yml"
+GROUPS = ("masters", "etcd", "workers", "loadbalancers", "standby")
+_CONNECTION = {
+    "address": "ansible_host",
+    "user": "ansible_user",
+    "port": "ansible_port",
+    "key": "ansible_ssh_private_key_file",
+    "jump": "ssh_jump",
+    "jump_user": "ssh_jump_user",
+    "python": "ansible_python_interpreter",
+}
+_PATHS = ("pki_dir", "admin_kubeconfig", "binaries_manifest", "known_hosts")
+_DEFAULTS = {
+    "pki_dir": "pki",
+    "admin_kubeconfig": "admin.kubeconfig",
+    "binaries_manifest": "binaries.sha256",
+    "known_hosts": "known_hosts",
+}
+
+
+def find(cluster: str, extra: Iterable[Path] = ()) -> Path:
+    """Return the inventory directory of ``cluster``: a path, or a name under one of the places looked at in order.
+
+    The places are those of $SCALER_INVENTORIES (separated by ':'), ./inventories, and ``extra``.
+    """
+    if "/" in cluster or cluster in {".", ".."}:
+        places = [Path(cluster)]
+    else:
+        roots = [Path(p) for p in os.environ.get("SCALER_INVENTORIES", "").split(os.pathsep) if p]
+        places = [root / cluster for root in (*roots, Path("inventories"), *extra)]
+    for place in places:
+        if (place / HOSTS_FILE).is_file():
+            return place.resolve()
+    looked = ", ".join(str(place / HOSTS_FILE) for place in places)
+    raise InputError(
+        f"no inventory for cluster {cluster!r}: looked for {looked}",
+        hint="name its directory with --cluster PATH, or set SCALER_INVENTORIES",
+    )
+
+
+def read(directory: Path) -> Cluster:
+    """Read the inventory in ``directory``; raises InputError with every mistake and its path."""
+    hosts_file = directory / HOSTS_FILE
+    told = _ansible_inventory(directory)
+    hostvars: dict[str, dict[str, Any]] = told.get("_meta", {}).get("hostvars", {})
+    members = {group: _members(told, group) for group in GROUPS}
+    if not members["masters"]:
+        raise InputError(f"{hosts_file}: group 'masters' is empty", hint="a cluster has one master at least")
+    hosts = {name: _host(hosts_file, name, values) for name, values in hostvars.items()}
+    try:
+        return Cluster(
+            directory=directory,
+            hosts_file=hosts_file,
+            hosts_digest=hashlib.sha256(hosts_file.read_bytes()).hexdigest(),
+            settings=_settings(directory, hostvars[members["masters"][0]]),
+            **{group: tuple(hosts[name] for name in names) for group, names in members.items()},
+        )
+    except ValidationError as e:
+        raise tell(str(hosts_file), e) from e
+
+
+def add_workers(cluster: Cluster, hosts: Iterable[Host]) -> None:
+    """Move ``hosts`` into the workers of the inventory's file, comments and order kept, atomically.
+
+    Raises InputError where somebody changed the file since it was read.
+    """
+    text = cluster.hosts_file.read_bytes()
+    if hashlib.sha256(text).hexdigest() != cluster.hosts_digest:
+        raise InputError(
+            f"{cluster.hosts_file} was changed while this run went on; it is left as it is",
+            hint="the hosts joined; put them under 'workers' by hand, or run the same command again",
+        )
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(text)
+    children = tree["all"].setdefault("children", {})
+    for host in hosts:
+        _put(children, host, cluster.standby)
+    out = io.BytesIO()
+    yaml.dump(tree, out)
+    write_atomically(cluster.hosts_file, out.getvalue(), mode=cluster.hosts_file.stat().st_mode & 0o777)
+
+
+def _put(children: Any, host: Host, standby: Iterable[Host]) -> None:  # noqa: ANN401 - ruamel's trees are untyped
+    values = None
+    if any(host.name == other.name for other in standby):
+        values = children["standby"]["hosts"].pop(host.name)
+    if children.get("workers") is None:
+        children["workers"] = {}
+    if children["workers"].get("hosts") is None:
+        children["workers"]["hosts"] = {}
+    if host.name not in children["workers"]["hosts"]:
+        children["workers"]["hosts"][host.name] = values if values is not None else _variables(host.connection)
+
+
+def _variables(connection: Connection) -> dict[str, Any]:
+    given = connection.model_dump(mode="json", exclude_defaults=True)
+    return {_CONNECTION[field]: value for field, value in given.items()}
+
+
+def _ansible_inventory(directory: Path) -> dict[str, Any]:
+    _one_owner_of_each_key(directory / HOSTS_FILE)
+    argv = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(directory / HOSTS_FILE), "--list"]
+    env = {
+        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    try:
+        told = run(argv, timeout=120, env=env)
+        return json.loads(told.out)  # type: ignore[no-any-return]
+    except ProcessError as e:
+        raise InputError(f"{directory / HOSTS_FILE}: Ansible cannot read it: {e.message}") from e
+
+
+def _one_owner_of_each_key(path: Path) -> None:
+    """Refuse broken YAML and a key given twice, with the line; Ansible itself only warns of the second."""
+    try:
+        YAML(typ="safe", pure=True).load(path.read_bytes())
+    except YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: {getattr(e, 'problem', None) or e}") from e
+
+
+def _members(told: Mapping[str, Any], group: str) -> list[str]:
+    own = told.get(group, {})
+    names = list(own.get("hosts", ()))
+    for child in own.get("children", ()):
+        names += [name for name in _members(told, child) if name not in names]
+    return names
+
+
+def _host(hosts_file: Path, name: str, values: Mapping[str, Any]) -> Host:
+    connection = {field: values[variable] for field, variable in _CONNECTION.items() if variable in values}
+    if connection.get("key"):
+        connection["key"] = (hosts_file.parent / Path(connection["key"]).expanduser()).resolve()
+    try:
+        return Host.model_validate({"name": name, "connection": connection})
+    except ValidationError as e:
+        raise tell(f"{hosts_file}: host {name}", e, names=_CONNECTION) from e
+
+
+def _settings(directory: Path, values: Mapping[str, Any]) -> Settings:
+    known = {name: values[name] for name in Settings.model_fields if name in values}
+    for name in _PATHS:
+        known[name] = directory / Path(str(known.get(name, _DEFAULTS[name]))).expanduser()
+    try:
+        return Settings.model_validate(known)
+    except ValidationError as e:
+        raise tell(f"{directory}/group_vars/all.yml", e) from e

@@ -1,0 +1,106 @@
+"""The Kubernetes API through the cluster's own kubectl: JSON in, JSON out.
+
+kubectl, since drain, apply and exec have their logic there; its version is the cluster's, so it always fits.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scaler.errors import ScalerError, UnreachableError
+from scaler.gateways.process import Completed, ProcessError, run
+from scaler.model.state import ClusterState, Csr, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+JsonObject = dict[str, Any]
+_UNREACHABLE = ("Unable to connect", "was refused", "i/o timeout", "no route to host", "TLS handshake timeout", "EOF")
+
+
+class KubeError(ScalerError):
+    """The API server refused a request."""
+
+    kind = "kube"
+
+
+class Kube(Protocol):
+    """What the steps know of the API."""
+
+    def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
+        """Run kubectl with ``argv``; return its standard output."""
+
+    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
+        """Return objects of ``kind``, all or those named; a missing one is left out."""
+
+    def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
+        """Create (or apply) ``objects`` in one request of kubectl's."""
+
+    def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
+        """Delete objects; what is not there is no error."""
+
+
+class Kubectl:
+    """kubectl with one kubeconfig, against one server."""
+
+    def __init__(self, binary: Path, kubeconfig: Path, cache: Path) -> None:
+        self._argv = [str(binary), f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}", "--request-timeout=20s"]
+
+    def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
+        """Run kubectl with ``argv``; raises UnreachableError or KubeError with the server's own words."""
+        # kubectl would otherwise send requests for a cluster network through the operator's proxy.
+        env = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "KUBECONFIG"), "")
+        try:
+            return run([*self._argv, *argv], stdin=stdin, timeout=timeout, env=env).out
+        except ProcessError as e:
+            raise _refusal(argv, e.completed, e) from e
+
+    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
+        """Return objects of ``kind``, all or those named; a missing one is left out."""
+        where = ["-n", namespace] if namespace else []
+        out = self.call(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
+        if not out.strip():
+            return []
+        told: JsonObject = json.loads(out)
+        return list(told["items"]) if told["kind"].endswith("List") else [told]
+
+    def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
+        """Create (or apply) ``objects`` in one request of kubectl's."""
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.call(["apply" if apply else "create", "-f", "-", "-o", "name"], stdin=document)
+
+    def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
+        """Delete objects; what is not there is no error."""
+        named = list(names)
+        if named:
+            where = ["-n", namespace] if namespace else []
+            self.call(["delete", kind, *named, *where, "--ignore-not-found", f"--wait={str(wait).lower()}"])
+
+
+def _refusal(argv: Sequence[str], completed: Completed | None, error: ProcessError) -> ScalerError:
+    said = (completed.err.strip() if completed else "") or error.message
+    if any(sign in said for sign in _UNREACHABLE) or completed is None:
+        return UnreachableError(f"the API server does not answer: {said}", hint="check the load balancer and the masters")
+    return KubeError(f"kubectl {' '.join(argv[:2])}: {said}")
+
+
+def nodes(kube: Kube, names: Iterable[str] = ()) -> list[Node]:
+    """Return Nodes, all or those named."""
+    return [Node.model_validate(told) for told in kube.get("nodes", names)]
+
+
+def csrs(kube: Kube) -> list[Csr]:
+    """Return every CertificateSigningRequest."""
+    return [Csr.model_validate(told) for told in kube.get("certificatesigningrequests.v1.certificates.k8s.io")]
+
+
+def look(kube: Kube) -> ClusterState:
+    """Read what a plan is made from."""
+    version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
+    return ClusterState(
+        server_version=version.removeprefix("v"),
+        nodes=tuple(nodes(kube)),
+        pending_csrs=tuple(csr.metadata.name for csr in csrs(kube) if csr.pending),
+    )

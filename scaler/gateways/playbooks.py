@@ -1,0 +1,204 @@
+"""Run one of scaler's playbooks by ansible-runner: one run for all hosts, a fork each, a result a host.
+
+The playbook sees an inventory of just the hosts it is for, made from the checked model, so its cost does not grow with
+the cluster and nothing an operator wrote is taken for a template (values are ``!unsafe``). Secrets are files of a
+private directory that is removed with the run; nothing secret is a variable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import TaggedScalar
+
+from scaler import assets
+from scaler.errors import ScalerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from scaler.model.inventory import Connection, Host
+
+_MAX_FORKS = 50
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """What a playbook did on one host: its tasks' results by name, and why it failed if it did."""
+
+    changed: bool = False
+    failure: str = ""
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Playbooks(Protocol):
+    """What the steps know of Ansible."""
+
+    def run(
+        self,
+        playbook: str,
+        hosts: Iterable[Host],
+        variables: Mapping[str, Any],
+        *,
+        host_variables: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> dict[str, HostRun]:
+        """Run ``playbook`` on ``hosts``; return each host's result."""
+
+
+class RunnerPlaybooks:
+    """Playbooks by ansible-runner, in a directory of their own that nobody else can read."""
+
+    def __init__(self, known_hosts: Path) -> None:
+        self._known_hosts = known_hosts
+        self._control = Path(tempfile.mkdtemp(prefix="scaler-cp-"))
+
+    def close(self) -> None:
+        """Remove what the runs shared (SSH's control sockets end by themselves)."""
+        shutil.rmtree(self._control, ignore_errors=True)
+
+    def run(
+        self,
+        playbook: str,
+        hosts: Iterable[Host],
+        variables: Mapping[str, Any],
+        *,
+        host_variables: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> dict[str, HostRun]:
+        """Run ``playbook`` on ``hosts``; return each host's result.
+
+        Raises ScalerError where Ansible itself did not run (a defect, not a host's failure).
+        """
+        import ansible_runner  # noqa: PLC0415 - half a second, and only runs that change something need it
+
+        hosts = list(hosts)
+        private = Path(tempfile.mkdtemp(prefix="scaler-run-"))
+        try:
+            inventory = private / "inventory.yml"
+            with inventory.open("w", encoding="utf-8") as file:
+                _yaml().dump(_inventory(hosts, variables, host_variables or {}), file)
+            seen = _Results(progress)
+            done = ansible_runner.run(
+                private_data_dir=str(private),
+                ident=Path(playbook).stem,
+                playbook=str(assets.PLAYBOOKS / playbook),
+                inventory=str(inventory),
+                forks=min(len(hosts), _MAX_FORKS),
+                envvars=self._environment(),
+                suppress_env_files=True,
+                quiet=True,
+                event_handler=seen.hear,
+                cancel_callback=lambda: False,
+            )
+            output = Path(done.stdout.name).read_text(encoding="utf-8", errors="replace") if done.stdout else ""
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+        results = {host.name: seen.of(host.name) for host in hosts}
+        if done.rc != 0 and not any(result.failure for result in results.values()):
+            raise ScalerError(f"playbook {playbook} did not run:\n" + "\n".join(output.splitlines()[-15:]))
+        return results
+
+    def _environment(self) -> dict[str, str]:
+        python_path = [str(assets.PLAYBOOKS.parent), os.environ.get("PYTHONPATH", "")]
+        return {
+            # Ansible must come from the environment scaler itself runs in, whatever PATH says.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(p for p in python_path if p),
+            "ANSIBLE_CONFIG": str(assets.PLAYBOOKS / "ansible.cfg"),
+            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={self._known_hosts} "
+            "-o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=8 "
+            "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._control),
+        }
+
+
+class _Results:
+    """Collects each host's outcome from the runner's events."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self._progress = progress
+        self._results: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._changed: set[str] = set()
+        self._failures: dict[str, str] = {}
+
+    def hear(self, event: Mapping[str, Any]) -> bool:
+        data = event.get("event_data", {})
+        host, kind = data.get("host"), event["event"]
+        if not host or not kind.startswith("runner_on_"):
+            return False
+        result = data.get("res") or {}
+        task = str(data.get("task"))
+        if kind == "runner_on_ok":
+            self._results.setdefault(host, {})[task] = result
+            if result.get("changed"):
+                self._changed.add(host)
+            if self._progress:
+                self._progress(f"{host}: {task}")
+        elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
+            self._failures[host] = f"{task}: {_told(result)}"
+        return False
+
+    def of(self, host: str) -> HostRun:
+        if host not in self._results and host not in self._failures:
+            return HostRun(failure="Ansible has no result for this host")
+        return HostRun(host in self._changed, self._failures.get(host, ""), self._results.get(host, {}))
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    parts = [result.get(key) for key in ("msg", "stderr", "module_stderr", "log")]
+    return "\n".join(str(part).strip() for part in parts if part) or json.dumps(result)[:500]
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 10_000
+    return yaml
+
+
+def _inventory(
+    hosts: Iterable[Host], variables: Mapping[str, Any], host_variables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "all": {
+            "vars": _unsafe(dict(variables)),
+            "hosts": {
+                host.name: {**_connection(host.connection), **_unsafe(dict(host_variables.get(host.name, {})))}
+                for host in hosts
+            },
+        }
+    }
+
+
+def _connection(connection: Connection) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "ansible_host": connection.address,
+        "ansible_user": connection.user,
+        "ansible_port": connection.port,
+        "ansible_python_interpreter": connection.python,
+        "ansible_become": connection.needs_sudo,
+    }
+    if connection.key:
+        facts["ansible_ssh_private_key_file"] = str(connection.key)
+    if connection.jump:
+        facts["ansible_ssh_common_args"] = f"-o ProxyJump={connection.jump_user}@{connection.jump}"
+    return facts
+
+
+def _unsafe(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Mark every string in ``value`` as data, so that Ansible never takes it for a template."""
+    if isinstance(value, dict):
+        return {key: _unsafe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unsafe(inner) for inner in value]
+    if isinstance(value, str | Path):
+        return TaggedScalar(str(value), style='"', tag="!unsafe")
+    return value

@@ -1,0 +1,205 @@
+"""One SSH connection a host, many hosts at once: probes and short commands.
+
+Host keys come from the inventory's known_hosts and nowhere else; an unknown or changed key stops with its fingerprint.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+import paramiko
+
+from scaler.errors import ScalerError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from scaler.model.inventory import Connection, Host
+
+CONNECT_TIMEOUT = 8.0
+_FORKS = 50
+T = TypeVar("T")
+
+
+class Said(NamedTuple):
+    """What a command on a host said."""
+
+    status: int
+    out: str
+    err: str
+
+
+class HostKeyError(UnreachableError):
+    """The host's key is unknown, or not the one that is known."""
+
+    kind = "host-key"
+
+
+class SudoError(UnreachableError):
+    """The user on the host may not become root without a password."""
+
+    kind = "sudo"
+
+
+class Ssh(Protocol):
+    """What the steps know of SSH."""
+
+    def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
+        """Run ``argv`` as root on ``host``."""
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """Return a key's fingerprint as ssh-keygen prints it: SHA256:…"""
+    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    return f"SHA256:{digest}"
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    """Refuse an unknown key, and say its fingerprint."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
+        raise HostKeyError(
+            f"{hostname}: unknown host key {key.get_name()} {fingerprint(key)}",
+            hint="compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: "
+            f"scaler trust {hostname} --fingerprint {fingerprint(key)}",
+        )
+
+
+class ParamikoSsh:
+    """SSH by paramiko; connections are kept until ``close``."""
+
+    def __init__(self, known_hosts: Path) -> None:
+        self._known_hosts = known_hosts
+        self._clients: dict[str, paramiko.SSHClient] = {}
+        self._guard = threading.Lock()
+
+    def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
+        """Run ``argv`` as root on ``host``, at most ``timeout`` seconds.
+
+        Raises UnreachableError (and its kinds for host keys and sudo) where the host cannot be asked at all.
+        """
+        client = self._client(host)
+        line = shlex.join(["sudo", "-n", "--", *argv] if host.connection.needs_sudo else list(argv))
+        try:
+            writer, reader, errors = client.exec_command(line, timeout=timeout)
+            writer.write(stdin)
+            writer.channel.shutdown_write()
+            out = reader.read().decode(errors="replace")
+            err = errors.read().decode(errors="replace")
+            said = Said(reader.channel.recv_exit_status(), out, err)
+        except (TimeoutError, paramiko.SSHException, OSError, EOFError) as e:
+            self._forget(host)
+            raise UnreachableError(f"{host.name}: lost while running {argv[0]}: {e or type(e).__name__}") from e
+        if host.connection.needs_sudo and said.status == 1 and said.err.startswith("sudo:"):
+            raise SudoError(
+                f"{host.name}: {host.connection.user} cannot become root: {said.err.splitlines()[0]}",
+                hint=f"give {host.connection.user} NOPASSWD in sudoers, without requiretty",
+            )
+        return said
+
+    def close(self) -> None:
+        """End every connection."""
+        with self._guard:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def _forget(self, host: Host) -> None:
+        with self._guard:
+            client = self._clients.pop(host.name, None)
+        if client:
+            client.close()
+
+    def _client(self, host: Host) -> paramiko.SSHClient:
+        with self._guard:
+            client = self._clients.get(host.name)
+        transport = client.get_transport() if client else None
+        if client and transport and transport.is_active():
+            return client
+        client = self._connect(host)
+        with self._guard:
+            self._clients[host.name] = client
+        return client
+
+    def _connect(self, host: Host) -> paramiko.SSHClient:
+        client = _new_client(self._known_hosts)
+        connection = host.connection
+        where = f"{host.name} ({connection.user}@{connection.address}:{connection.port})"
+        try:
+            client.connect(
+                connection.address,
+                port=connection.port,
+                username=connection.user,
+                key_filename=str(connection.key) if connection.key else None,
+                allow_agent=connection.key is None,
+                look_for_keys=connection.key is None,
+                timeout=CONNECT_TIMEOUT,
+                banner_timeout=CONNECT_TIMEOUT,
+                auth_timeout=CONNECT_TIMEOUT,
+                sock=self._through(connection),
+            )
+        except HostKeyError:
+            client.close()
+            raise
+        except paramiko.BadHostKeyException as e:
+            client.close()
+            raise HostKeyError(
+                f"{where}: the host's key changed: it shows {fingerprint(e.key)}, "
+                f"known is {fingerprint(e.expected_key)}",
+                hint=f"find out why; if the machine was reinstalled: scaler trust {host.name} --fingerprint …",
+            ) from e
+        except paramiko.AuthenticationException as e:
+            client.close()
+            raise UnreachableError(
+                f"{where}: the key is not accepted: {e}", hint="put the public key into authorized_keys there"
+            ) from e
+        except (OSError, paramiko.SSHException, EOFError) as e:
+            client.close()
+            why = "no answer" if isinstance(e, TimeoutError | socket.timeout) else (str(e) or type(e).__name__)
+            raise UnreachableError(f"{where}: SSH does not answer: {why}", hint="check address, port and sshd") from e
+        transport = client.get_transport()
+        if transport:
+            transport.set_keepalive(5)
+        return client
+
+    def _through(self, connection: Connection) -> paramiko.Channel | None:
+        if connection.jump is None:
+            return None
+        name, _, port = connection.jump.rpartition(":")
+        jump = _new_client(self._known_hosts)
+        jump.connect(name, port=int(port), username=connection.jump_user, timeout=CONNECT_TIMEOUT)
+        transport = jump.get_transport()
+        if transport is None:
+            raise UnreachableError(f"jump host {connection.jump}: no transport")
+        with self._guard:
+            self._clients[f"jump:{connection.jump}:{connection.address}"] = jump
+        return transport.open_channel("direct-tcpip", (connection.address, connection.port), ("127.0.0.1", 0))
+
+
+def _new_client(known_hosts: Path) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    if known_hosts.exists():
+        client.load_host_keys(str(known_hosts))
+    client.set_missing_host_key_policy(_Refuse())
+    return client
+
+
+def on_each(hosts: Iterable[Host], work: Callable[[Host], T]) -> dict[str, T | ScalerError]:
+    """Do ``work`` for all hosts at once; a host's ScalerError becomes its result, the others go on."""
+
+    def one(host: Host) -> T | ScalerError:
+        try:
+            return work(host)
+        except ScalerError as e:
+            return e
+
+    hosts = list(hosts)
+    with ThreadPoolExecutor(max_workers=min(_FORKS, len(hosts) or 1)) as pool:
+        return dict(zip((h.name for h in hosts), pool.map(one, hosts), strict=True))

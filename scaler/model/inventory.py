@@ -1,0 +1,124 @@
+"""A cluster as its inventory describes it: who the hosts are, how they are reached, what is to run on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from scaler.model import versions
+from scaler.model.base import Value
+from scaler.model.names import Address, Domain, Endpoint, ImageName, Network, NodeName, Port, RemotePath, User, Version
+
+
+class Connection(Value):
+    """How a host is reached; Ansible and paramiko both read this."""
+
+    address: Address
+    user: User = "root"
+    port: Port = 22
+    key: Path | None = None
+    jump: Endpoint | None = None
+    jump_user: User = "root"
+    python: RemotePath = "/usr/bin/python3"
+
+    @property
+    def needs_sudo(self) -> bool:
+        """Tell whether a root command goes through sudo."""
+        return self.user != "root"
+
+
+class Host(Value):
+    """One machine of the inventory, by the name its Node has or will have."""
+
+    name: NodeName
+    connection: Connection
+
+    @property
+    def address(self) -> str:
+        """The address that Kubernetes, etcd and the load balancers know the host by."""
+        return self.connection.address
+
+
+class Settings(Value):
+    """The cluster's variables, as ``inventories/example/group_vars/all.yml`` explains them."""
+
+    cluster_name: NodeName
+    kubernetes_version: Version
+    kubernetes_arch: Literal["amd64", "arm64"] = "amd64"
+    etcd_version: Version
+    api_endpoint: Endpoint
+    pod_cidr: Network
+    pod_cidr_node_mask: int = Field(default=24, ge=8, le=128)
+    service_cidr: Network
+    cluster_dns: Address
+    cluster_domain: Domain = "cluster.local"
+    cni: Literal["routed", "none"] = "routed"
+    cni_plugins_version: Version | None = None
+    runtime_source: Literal["store", "distribution"] = "store"
+    containerd_version: Version | None = None
+    runc_version: Version | None = None
+    cgroup_driver: Literal["cgroupfs", "systemd"] = "systemd"
+    pause_image: ImageName = "registry.k8s.io/pause:3.9"
+    verify_image: ImageName = "docker.io/library/busybox:1.36"
+    images: tuple[str, ...] = ()
+    bin_dir: RemotePath = "/usr/local/bin"
+    pki_dir: Path
+    admin_kubeconfig: Path
+    binaries: str = "https://dl.k8s.io/release"
+    binaries_manifest: Path
+    known_hosts: Path
+    master_is_worker: bool = False
+    lab_host: bool = False
+
+    @model_validator(mode="after")
+    def _the_version_is_known(self) -> Settings:
+        if not versions.supported(self.kubernetes_version):
+            raise ValueError(f"kubernetes_version {self.kubernetes_version} is not one of 1.20 to 1.37")
+        if self.runtime_source == "store" and not (self.containerd_version and self.runc_version):
+            raise ValueError("runtime_source 'store' needs containerd_version and runc_version")
+        return self
+
+    @property
+    def api_host(self) -> str:
+        """Host name or address of the load balancer."""
+        return self.api_endpoint.rpartition(":")[0]
+
+    @property
+    def api_port(self) -> int:
+        """Port of the load balancer."""
+        return int(self.api_endpoint.rpartition(":")[2])
+
+
+class Cluster(Value):
+    """An inventory, read and believed."""
+
+    directory: Path
+    hosts_file: Path
+    hosts_digest: str
+    settings: Settings
+    masters: tuple[Host, ...] = ()
+    etcd: tuple[Host, ...] = ()
+    workers: tuple[Host, ...] = ()
+    loadbalancers: tuple[Host, ...] = ()
+    standby: tuple[Host, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.settings.cluster_name
+
+    def hosts(self) -> dict[str, Host]:
+        """Return every host of the inventory by its name."""
+        groups = (self.masters, self.etcd, self.workers, self.loadbalancers, self.standby)
+        return {host.name: host for group in groups for host in group}
+
+    @model_validator(mode="after")
+    def _nobody_is_there_twice(self) -> Cluster:
+        owner: dict[str, str] = {}
+        for host in self.hosts().values():
+            other = owner.setdefault(host.address, host.name)
+            if other != host.name:
+                raise ValueError(f"address {host.address} belongs to both {other} and {host.name}")
+        return self

@@ -1,0 +1,1 @@
+"""Certificates and kubeconfigs: bytes in, bytes out."""

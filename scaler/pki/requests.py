@@ -1,0 +1,47 @@
+"""Read what a certificate signing request asks for, to compare it with what a join may ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+if TYPE_CHECKING:
+    from cryptography.x509 import CertificateSigningRequest, ObjectIdentifier
+
+
+class Asked(NamedTuple):
+    """The names and addresses in a request."""
+
+    names: tuple[str, ...]
+    organizations: tuple[str, ...]
+    dns: frozenset[str]
+    addresses: frozenset[str]
+    others: int
+
+
+def read(pem: bytes) -> Asked:
+    """Return what the PEM request asks for; raises ValueError where it is not a valid, self-signed request."""
+    request = x509.load_pem_x509_csr(pem)
+    if not request.is_signature_valid:
+        raise ValueError("the request is not signed by its own key")
+    try:
+        alternatives = list(
+            request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value  # type: ignore[arg-type]
+        )
+    except x509.ExtensionNotFound:
+        alternatives = []
+    dns = frozenset(n.value for n in alternatives if isinstance(n, x509.DNSName))
+    addresses = frozenset(str(n.value) for n in alternatives if isinstance(n, x509.IPAddress))
+    return Asked(
+        names=_values(request, NameOID.COMMON_NAME),
+        organizations=_values(request, NameOID.ORGANIZATION_NAME),
+        dns=dns,
+        addresses=addresses,
+        others=len(alternatives) - len(dns) - len(addresses),
+    )
+
+
+def _values(request: CertificateSigningRequest, oid: ObjectIdentifier) -> tuple[str, ...]:
+    return tuple(str(attribute.value) for attribute in request.subject.get_attributes_for_oid(oid))

@@ -1,0 +1,106 @@
+"""Add workers: all in one batch, each on its own.
+
+    register the Node (cordoned) → credentials → files and units → kubelet joins → proof → open → inventory
+
+The Node is made before its kubelet starts and stays cordoned until it is proven: its pod CIDR is known from the
+beginning, and no workload meets a node that nobody has tried.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from scaler.errors import PreflightError
+from scaler.plan import pod_cidrs
+from scaler.plan.plan import Plan, StepSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from scaler.model.inventory import Cluster, Host
+    from scaler.model.state import ClusterState, Node
+
+RUN_ANNOTATION = "scaler.dev/joining-in-run"
+
+STEPS = (
+    "nodes_registered",
+    "credentials_issued",
+    "worker_installed",
+    "kubelet_joined",
+    "join_verified",
+    "nodes_opened",
+    "inventory_written",
+)
+ADOPTION = ("join_verified", "inventory_written")
+
+
+class Standing(Enum):
+    """What a host is to the cluster before the change."""
+
+    NEW = "new"
+    UNFINISHED = "joined half-way by an earlier run"
+    ADOPTED = "a node already, but not in the inventory"
+    PRESENT = "there already"
+
+
+def standing(host: Host, cluster: Cluster, state: ClusterState) -> Standing:
+    """Tell what ``host`` is; raises PreflightError where the inventory and the cluster contradict each other."""
+    node = state.node(host.name)
+    listed = any(host.name == worker.name for worker in cluster.workers)
+    if node is None:
+        return Standing.NEW
+    if RUN_ANNOTATION in node.metadata.annotations:
+        return Standing.UNFINISHED
+    if listed:
+        _same_and_ready(host, node)
+        return Standing.PRESENT
+    return Standing.ADOPTED if node.ready else Standing.UNFINISHED
+
+
+def _same_and_ready(host: Host, node: Node) -> None:
+    if node.internal_ip and node.internal_ip != host.address:
+        raise PreflightError(
+            f"{host.name}: the inventory says {host.address}, its node has {node.internal_ip}",
+            hint="correct the inventory; nothing was touched",
+        )
+    if not node.ready:
+        raise PreflightError(
+            f"{host.name} is a worker of this cluster already and not Ready: {node.why_not_ready}",
+            hint="repair it, or remove it and add it again",
+        )
+
+
+def plan(
+    cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnings: Iterable[str] = ()
+) -> Plan:
+    """Return the plan that makes workers of ``hosts``; empty where all of them are there."""
+    stands: Mapping[str, Standing] = {host.name: standing(host, cluster, state) for host in hosts}
+    by_name = {host.name: host for host in hosts}
+    joining = [name for name, stand in stands.items() if stand in {Standing.NEW, Standing.UNFINISHED}]
+    adopted = [name for name, stand in stands.items() if stand is Standing.ADOPTED]
+    fresh = [name for name in joining if not _has_cidr(state, name)]
+    used = [node.spec.pod_cidr for node in state.nodes if node.spec.pod_cidr]
+    if used:
+        pod_cidrs.must_hold(cluster.settings.pod_cidr, cluster.settings.pod_cidr_node_mask, used, len(fresh))
+    changing = tuple(sorted({*joining, *adopted}, key=list(by_name).index))
+    return Plan(
+        change="add-node",
+        cluster=cluster.name,
+        hosts=tuple(by_name[name] for name in changing),
+        steps=_steps(joining, adopted, changing),
+        present=tuple(name for name, stand in stands.items() if stand is Standing.PRESENT),
+        warnings=tuple(warnings),
+        untouched=f"no other host is contacted: {len(state.nodes)} nodes, the load balancers and etcd stay as they are",
+    )
+
+
+def _steps(joining: list[str], adopted: list[str], changing: tuple[str, ...]) -> tuple[StepSpec, ...]:
+    both = {"join_verified", "inventory_written"}
+    names = STEPS if joining else ADOPTION if adopted else ()
+    return tuple(StepSpec(step=name, hosts=changing if name in both else tuple(joining)) for name in names)
+
+
+def _has_cidr(state: ClusterState, name: str) -> bool:
+    node = state.node(name)
+    return bool(node and node.spec.pod_cidr)
