@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from scaler import assets
 from scaler.errors import InputError
 from scaler.gateways.files import write_atomically
 from scaler.gateways.process import ProcessError, run
@@ -169,8 +170,18 @@ def _host(hosts_file: Path, name: str, values: Mapping[str, Any]) -> Host:
         raise tell(f"{hosts_file}: host {name}", e, names=_CONNECTION) from e
 
 
+def _role_variables() -> set[str]:
+    """Return the public variables of the roles, which an operator may set and scaler passes on."""
+    names: set[str] = set()
+    for path in assets.PLAYBOOKS.glob("roles/*/meta/argument_specs.yml"):
+        specs = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        names |= set(specs["argument_specs"]["main"]["options"])
+    return names
+
+
 def _settings(directory: Path, values: Mapping[str, Any]) -> Settings:
-    known = {name: values[name] for name in Settings.model_fields if name in values}
+    known = {name: values[name] for name in Settings.model_fields if name in values and name != "extra"}
+    known["extra"] = {name: values[name] for name in _role_variables() - set(known) if name in values}
     for name in _PATHS:
         known[name] = directory / Path(str(known.get(name, _DEFAULTS[name]))).expanduser()
     try:

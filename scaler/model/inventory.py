@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from scaler.model import versions
 from scaler.model.base import Value
@@ -70,7 +70,7 @@ class Settings(Value):
     binaries_manifest: Path
     known_hosts: Path
     master_is_worker: bool = False
-    lab_host: bool = False
+    extra: dict[str, JsonValue] = Field(default={}, exclude=True)
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:

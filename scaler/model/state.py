@@ -30,6 +30,7 @@ class Condition(Told):
     status: str = "True"
     reason: str = ""
     message: str = ""
+    heartbeat: datetime | None = Field(default=None, alias="lastHeartbeatTime")
 
 
 class NodeAddress(Told):
@@ -84,6 +85,11 @@ class Node(Told):
     def why_not_ready(self) -> str:
         """Return what the kubelet says about its Ready condition."""
         return next((c.message for c in self.status.conditions if c.type == "Ready"), "the kubelet has not reported")
+
+    @property
+    def heartbeat(self) -> datetime | None:
+        """Return when the kubelet last told its Ready condition."""
+        return next((c.heartbeat for c in self.status.conditions if c.type == "Ready"), None)
 
     @property
     def internal_ip(self) -> str:

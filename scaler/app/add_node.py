@@ -1,0 +1,125 @@
+"""Add workers to a cluster."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from scaler.app import preflight
+from scaler.errors import InputError, PreflightError
+from scaler.gateways import kube, kubeconfig
+from scaler.model import versions
+from scaler.plan.recipes import add_node
+from scaler.plan.recipes.add_node import Standing
+from scaler.steps.base import worker_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scaler.app.session import Session
+    from scaler.checks.preflight import Finding
+    from scaler.model.inventory import Cluster, Host
+    from scaler.model.state import ClusterState
+    from scaler.plan.plan import Plan
+
+
+class Prepared(NamedTuple):
+    """A plan, the findings of its preflight, and the hosts that were refused (with ``keep_going``)."""
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    refused: dict[str, str]
+
+
+def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host]) -> tuple[Host, ...]:
+    """Return the hosts that the operator means: by inventory name, or given whole; refuse whatever cannot be a worker."""
+    known, chosen = cluster.hosts(), []
+    for name in names:
+        if name not in known:
+            candidates = ", ".join(host.name for host in cluster.standby) or "none"
+            raise InputError(
+                f"{name} is not in {cluster.hosts_file}",
+                hint=f"hosts on standby: {candidates}; or give an address with --name",
+            )
+        chosen.append(known[name])
+    for host in new:
+        owner = next((other for other in known.values() if other.address == host.address), None)
+        if owner and owner.name != host.name:
+            raise InputError(f"address {host.address} is {owner.name}'s in {cluster.hosts_file}")
+        if host.name in known and known[host.name].address != host.address:
+            raise InputError(f"{host.name} is in {cluster.hosts_file} with address {known[host.name].address}")
+        chosen.append(host)
+    _each_once(chosen)
+    for host in chosen:
+        for group in ("masters", "etcd", "loadbalancers"):
+            if any(host.name == other.name for other in getattr(cluster, group)):
+                raise InputError(f"{host.name} is one of the {group} in {cluster.hosts_file}; it cannot become a worker")
+    return tuple(chosen)
+
+
+def _each_once(hosts: Sequence[Host]) -> None:
+    for attribute in ("name", "address"):
+        seen = [getattr(host, attribute) for host in hosts]
+        twice = next((value for value in seen if seen.count(value) > 1), None)
+        if twice:
+            raise InputError(f"{attribute} {twice} is given twice")
+
+
+def prepare(
+    session: Session, hosts: Sequence[Host], *, keep_going: bool, progress: Callable[[str], None]
+) -> Prepared:
+    """Read the cluster, examine the new hosts, and return the plan; nothing is changed.
+
+    Raises PreflightError with all findings of all hosts, unless ``keep_going`` and some hosts are fit.
+    """
+    cluster = session.cluster
+    progress(f"reading cluster {cluster.name}")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        verified = pool.submit(session.store.verify, worker_binaries(cluster.settings), progress)
+        state = kube.look(session.kube)
+        _versions_agree(cluster, state)
+        stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
+        candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
+        findings: list[Finding] = []
+        if candidates:
+            progress(f"examining {', '.join(host.name for host in candidates)}")
+            endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
+            authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
+            findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
+            findings = [f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})]
+            verified.result()
+    refused = {f.host: f"{f.check}: {f.message}" for f in findings if not f.warning}
+    if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
+        raise PreflightError(_told(findings), hint="nothing was touched" + _only_some(refused, candidates))
+    fit = [host for host in hosts if host.name not in refused]
+    warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
+    return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
+
+
+def _adopted(stands: dict[str, Standing], finding: Finding) -> bool:
+    """Tell whether the finding is about a host that is a node already: it has a kubelet's files and ports by right."""
+    return stands[finding.host] is Standing.ADOPTED
+
+
+def _versions_agree(cluster: Cluster, state: ClusterState) -> None:
+    wanted = cluster.settings.kubernetes_version
+    if not versions.kubelet_may_join(wanted, state.server_version):
+        raise PreflightError(
+            f"the inventory's kubernetes_version {wanted} does not fit the cluster's API server {state.server_version}",
+            hint="a kubelet is never newer than the API server, and at most 2 minors older (3 from 1.28 on)",
+        )
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    lines = []
+    for finding in findings:
+        mark = "warning" if finding.warning else "refused"
+        remedy = f" → {finding.remedy}" if finding.remedy else ""
+        message = finding.message.removeprefix(f"{finding.host}: ")
+        lines.append(f"{finding.host}: {mark}: {finding.check}: {message}{remedy}")
+    return "\n".join(lines)
+
+
+def _only_some(refused: dict[str, str], candidates: Sequence[Host]) -> str:
+    fit = [host.name for host in candidates if host.name not in refused]
+    return f"; --keep-going would add the others: {', '.join(fit)}" if fit else ""

@@ -1,0 +1,95 @@
+"""Open the doors a change needs, for one cluster, and close them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaler.engine.journal import Journal
+from scaler.engine.run import Engine, Outcome
+from scaler.gateways import inventory
+from scaler.gateways.clock import SystemClock
+from scaler.gateways.kube import Kubectl
+from scaler.gateways.playbooks import RunnerPlaybooks
+from scaler.gateways.ssh import ParamikoSsh
+from scaler.gateways.store import Binary, Store, cache_dir
+from scaler.steps.base import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from scaler.engine.events import Observer
+    from scaler.model.inventory import Cluster
+    from scaler.plan.plan import Plan
+
+LABS = Path("/var/lib/scaler-lab")
+
+
+@dataclass
+class Session:
+    """The doors to one cluster."""
+
+    cluster: Cluster
+    ssh: ParamikoSsh
+    playbooks: RunnerPlaybooks
+    store: Store
+    clock: SystemClock
+    scratch: Path
+
+    @property
+    def kube(self) -> Kubectl:
+        """The API, by the cluster's own kubectl."""
+        settings = self.cluster.settings
+        binary = self.store.path(Binary("kubernetes", settings.kubernetes_version, settings.kubernetes_arch, "kubectl"))
+        return Kubectl(binary, settings.admin_kubeconfig, cache_dir() / "kubectl" / self.cluster.name)
+
+    def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
+        """Run ``plan``, journalled."""
+        run = new_run_id(self.clock.now())
+        world = World(
+            run=run,
+            cluster=self.cluster,
+            plan=plan,
+            kube=self.kube,
+            ssh=self.ssh,
+            playbooks=self.playbooks,
+            store=self.store,
+            clock=self.clock,
+            scratch=self.scratch,
+        )
+        journal = Journal(self.cluster.name, run)
+        try:
+            return Engine(world, [journal, *observers]).run()
+        finally:
+            journal.close()
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a run's name: its time in UTC, and four letters so that two never meet."""
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def read_cluster(name: str) -> Cluster:
+    """Read the inventory of cluster ``name``."""
+    labs = [path.parent for path in LABS.glob(f"{name}/{name}")]
+    return inventory.read(inventory.find(name, [*labs, LABS]))
+
+
+@contextmanager
+def opened(cluster: Cluster) -> Iterator[Session]:
+    """Open the doors to ``cluster``; what was private is gone afterwards."""
+    ssh = ParamikoSsh(cluster.settings.known_hosts)
+    playbooks = RunnerPlaybooks(cluster.settings.known_hosts)
+    scratch = Path(tempfile.mkdtemp(prefix="scaler-"))
+    try:
+        yield Session(cluster, ssh, playbooks, Store(cluster.settings), SystemClock(), scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        playbooks.close()
+        ssh.close()

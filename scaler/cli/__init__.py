@@ -1,0 +1,1 @@
+"""Thin: options, one call into app, one call into ui; a command a file, found by itself."""

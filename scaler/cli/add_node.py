@@ -1,0 +1,65 @@
+"""``scaler add-node``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm
+from scaler.ui.report import Output, reporting
+
+_EPILOG = """Examples:
+
+scaler add-node n2 n3 n4 --cluster prod
+
+scaler add-node n2 n3 --cluster prod --plan
+
+scaler add-node 10.0.0.17 --name n7 --user ops --key ~/.ssh/ops --cluster prod --yes"""
+
+
+def add_node(
+    hosts: Annotated[list[str], typer.Argument(metavar="HOST...", help="Names in the inventory, or one address.")],
+    cluster: Cluster,
+    name: Annotated[str, typer.Option(help="The node's name, where HOST is an address.")] = "",
+    user: Annotated[str, typer.Option(help="SSH user, where HOST is an address.")] = "root",
+    port: Annotated[int, typer.Option(help="SSH port, where HOST is an address.")] = 22,
+    key: Annotated[Path | None, typer.Option(help="SSH private key, where HOST is an address.")] = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Add the fit hosts though others are refused.")] = False,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    output: Format = Output.text,
+) -> None:
+    """Add workers: examined, planned, joined in one batch, proven by running work, then written to the inventory.
+
+    Exit code 0: all are there. 2: some made it, some did not. Others: scaler --help names them in the reference.
+    """
+    with reporting("add-node", output) as report:
+        from scaler.app import add_node as use_case
+        from scaler.app.session import opened, read_cluster
+        from scaler.cli.given import given_host
+        from scaler.engine.lock import locked
+        from scaler.ui import outcome as ending
+        from scaler.ui import plan_view
+        from scaler.ui.progress import Progress
+
+        new = given_host(hosts, name=name, user=user, port=port, key=key)
+        report.say(f"reading the inventory of {cluster}")
+        known = read_cluster(cluster)
+        chosen = use_case.choose(known, [] if new else hosts, [new] if new else [])
+        with locked(known.name, f"add-node {' '.join(h.name for h in chosen)}"), opened(known) as session:
+            ready = use_case.prepare(session, chosen, keep_going=keep_going, progress=report.say)
+            if output is Output.text:
+                plan_view.show(ready.plan, known.settings)
+            run = None
+            if not plan and not ready.plan.empty:
+                confirm(report, yes=yes)
+                run = session.run(ready.plan, [Progress(report)])
+            error = None if plan else ending.error(run, ready.refused)
+            report.result(ending.data(ready.plan, run, ready.refused), lambda: ending.show(run), error)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("add-node", epilog=_EPILOG, no_args_is_help=True)(add_node)

@@ -1,0 +1,44 @@
+"""The command line's entry: every module of this package with a ``register`` is a command."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import typer
+
+from scaler import __version__, cli
+
+app = typer.Typer(
+    name="scaler",
+    help="Grow and shrink Kubernetes clusters safely.",
+    epilog="Begin with: scaler lab up, scaler init --cluster lab, scaler add-node n1 --cluster lab",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"scaler {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+) -> None:
+    """Grow and shrink Kubernetes clusters safely."""
+
+
+for _module in sorted(module.name for module in pkgutil.iter_modules(cli.__path__)):
+    _command = importlib.import_module(f"scaler.cli.{_module}") if _module != "main" else None
+    if hasattr(_command, "register"):
+        _command.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,34 @@
+"""Options that several commands share, and the question before a change."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaler.errors import AbortedError, InputError
+from scaler.ui.report import Output
+
+if TYPE_CHECKING:
+    from scaler.ui.report import Report
+
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster", "-c", envvar="SCALER_CLUSTER", help="The cluster: a name under an inventories directory, or a path."
+    ),
+]
+Format = Annotated[Output, typer.Option("--output", "-o", help="text for people, json or jsonl for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be done, change nothing.")]
+
+
+def confirm(report: Report, *, yes: bool) -> None:
+    """Ask once before anything is changed; without a terminal, --yes is the only yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty() or report.output is not Output.text:
+        raise InputError("nobody can be asked here", hint="say --yes, or look first with --plan")
+    if not typer.confirm("Do this?"):
+        raise AbortedError("not done: you said no")

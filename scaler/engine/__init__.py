@@ -1,0 +1,1 @@
+"""Runs a plan: events, journal, lock, and undo."""

@@ -1,0 +1,29 @@
+"""What a run tells; progress, journal and JSON lines are observers of the same events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from scaler.model.base import Value
+
+Kind = Literal["run-started", "step-intent", "step-progress", "step-done", "host-failed", "host-undone", "host-left", "run-ended"]
+
+
+class Event(Value):
+    """One thing that happened, at a time in UTC; ``data`` holds the plan in the first event of a run."""
+
+    kind: Kind
+    at: datetime
+    run: str
+    step: str = ""
+    hosts: tuple[str, ...] = ()
+    message: str = ""
+    data: dict[str, Any] = {}
+
+
+class Observer(Protocol):
+    """Hears every event, in order."""
+
+    def hear(self, event: Event) -> None:
+        """Take in one event."""

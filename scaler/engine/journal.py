@@ -1,0 +1,50 @@
+"""One JSON Lines file a run: intent before and outcome after each step, on disk before the run goes on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from scaler.errors import ScalerError
+from scaler.gateways.files import fsync_directory
+
+if TYPE_CHECKING:
+    from scaler.engine.events import Event
+
+STATE_VARIABLE = "SCALER_STATE_DIR"
+SCHEMA = 1
+
+
+def state_dir() -> Path:
+    """Return where journals and locks are kept ($SCALER_STATE_DIR)."""
+    return Path(os.environ.get(STATE_VARIABLE) or platformdirs.user_state_path("scaler"))
+
+
+class Journal:
+    """An observer that writes ``<state>/<cluster>/runs/<run>.jsonl``, 0600, each line flushed to the disk."""
+
+    def __init__(self, cluster: str, run: str) -> None:
+        self.path = state_dir() / cluster / "runs" / f"{run}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        fsync_directory(self.path.parent)
+
+    def hear(self, event: Event) -> None:
+        """Write one event; a step's progress is not journalled."""
+        if event.kind == "step-progress":
+            return
+        try:
+            os.write(self._descriptor, event.model_dump_json(exclude_defaults=True).encode() + b"\n")
+            os.fsync(self._descriptor)
+        except OSError as e:
+            raise ScalerError(
+                f"the journal {self.path} cannot be written: {e.strerror}",
+                hint="the run stops before its next step; make room, then run the same command again",
+            ) from e
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)

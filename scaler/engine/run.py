@@ -1,0 +1,130 @@
+"""Run a plan's steps in order; a host that fails is undone and left out, the others go on."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from scaler import steps
+from scaler.engine.events import Event
+from scaler.errors import AbortedError, ScalerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scaler.engine.events import Kind, Observer
+    from scaler.model.inventory import Host
+    from scaler.plan.plan import Plan, StepSpec
+    from scaler.steps.base import Failures, World
+
+
+@dataclass
+class Outcome:
+    """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back."""
+
+    run: str
+    made: tuple[str, ...]
+    failed: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, Any] = field(default_factory=dict)
+
+
+class Engine:
+    """Runs one plan in one world, and tells its observers."""
+
+    def __init__(self, world: World, observers: Iterable[Observer]) -> None:
+        self._world = world
+        self._observers = tuple(observers)
+        self._telling = threading.Lock()
+        self._failed: dict[str, str] = {}
+        self._left: dict[str, str] = {}
+        self._begun: list[StepSpec] = []
+        self._seconds: dict[str, float] = {}
+
+    def run(self) -> Outcome:
+        """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
+        plan = self._world.plan
+        self._tell("run-started", hosts=[host.name for host in plan.hosts], data=plan.to_json())
+        try:
+            for spec in plan.steps:
+                if not self._step(plan, spec):
+                    break
+        except KeyboardInterrupt:
+            self._tell("run-ended", message="interrupted")
+            raise AbortedError(
+                f"interrupted in run {self._world.run}",
+                hint="run the same command again: it looks at what is there and goes on from it",
+            ) from None
+        outcome = Outcome(
+            run=self._world.run,
+            made=tuple(host.name for host in plan.hosts if host.name not in self._failed),
+            failed=self._failed,
+            left=self._left,
+            seconds=self._seconds,
+            measures=self._world.measures,
+        )
+        self._tell("run-ended", hosts=outcome.made, message="done" if not self._failed else "some hosts failed")
+        return outcome
+
+    def _step(self, plan: Plan, spec: StepSpec) -> bool:
+        """Run one step for the hosts that are still in; tell whether the run goes on."""
+        hosts = [plan.host(name) for name in spec.hosts if name not in self._failed]
+        if not hosts:
+            return bool(not spec.hosts or set(self._failed) < {host.name for host in plan.hosts})
+        names = [host.name for host in hosts]
+        self._tell("step-intent", spec.step, names)
+        self._world.say = lambda message: self._tell("step-progress", spec.step, names, message)
+        self._begun.append(spec)
+        began = self._world.clock.monotonic()
+        failures = self._apply(spec, hosts)
+        self._seconds[spec.step] = self._world.clock.monotonic() - began
+        for name, reason in failures.items():
+            self._failed[name] = reason
+            self._tell("host-failed", spec.step, [name], reason)
+        for name in failures:
+            self._undo(plan.host(name))
+        self._tell("step-done", spec.step, [name for name in names if name not in failures])
+        return not failures or plan.on_failure == "isolate"
+
+    def _apply(self, spec: StepSpec, hosts: Sequence[Host]) -> Failures:
+        try:
+            return steps.find(spec.step).apply(self._world, hosts)
+        except ScalerError as e:
+            reason = f"{e.message} ({e.hint})" if e.hint else e.message
+            return {host.name: reason for host in hosts}
+
+    def _undo(self, host: Host) -> None:
+        """Take back, last step first, what was begun on ``host``; stop at what cannot be taken back and say so."""
+        for spec in reversed(self._begun):
+            if host.name not in spec.hosts:
+                continue
+            try:
+                steps.find(spec.step).undo(self._world, host)
+            except ScalerError as e:
+                self._left[host.name] = f"{e.message}; its node stays cordoned and is finished or cleaned by the next run"
+                self._tell("host-left", spec.step, [host.name], self._left[host.name])
+                return
+        self._tell("host-undone", hosts=[host.name])
+
+    def _tell(
+        self,
+        kind: Kind,
+        step: str = "",
+        hosts: Sequence[str] = (),
+        message: str = "",
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        event = Event(
+            kind=kind,
+            at=self._world.clock.now(),
+            run=self._world.run,
+            step=step,
+            hosts=tuple(hosts),
+            message=message,
+            data=data or {},
+        )
+        with self._telling:
+            for observer in self._observers:
+                observer.hear(event)

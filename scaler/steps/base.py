@@ -1,0 +1,129 @@
+"""What a step is, and the world it acts in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scaler import assets
+from scaler.gateways.store import Binary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from scaler.gateways.clock import Clock
+    from scaler.gateways.kube import Kube
+    from scaler.gateways.playbooks import HostRun, Playbooks
+    from scaler.gateways.ssh import Ssh
+    from scaler.gateways.store import Store
+    from scaler.model.inventory import Cluster, Host, Settings
+    from scaler.plan.plan import Plan
+
+Failures = dict[str, str]
+"""Host to the reason why the step did not succeed on it; a host that is not in it succeeded."""
+
+
+@dataclass
+class World:
+    """Everything a step may use, for one run on one cluster."""
+
+    run: str
+    cluster: Cluster
+    plan: Plan
+    kube: Kube
+    ssh: Ssh
+    playbooks: Playbooks
+    store: Store
+    clock: Clock
+    scratch: Path
+    say: Callable[[str], None] = lambda _: None
+    pod_cidrs: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    joined_at: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, Any] = field(default_factory=dict)
+
+    def secrets(self, host: str) -> Path:
+        """Return the private directory with ``host``'s credentials, gone when the run ends."""
+        directory = self.scratch / host
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
+
+    def is_master(self, host: Host) -> bool:
+        """Tell whether the inventory has ``host`` among the masters."""
+        return any(host.name == master.name for master in self.cluster.masters)
+
+
+class Step(Protocol):
+    """One verb of a plan. ``apply`` compares before it acts, so a step can be repeated."""
+
+    title: str
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do to each of its hosts, a sentence a line."""
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Do it for ``hosts``; return the hosts it failed for and why."""
+
+    def undo(self, world: World, host: Host) -> None:
+        """Take back on ``host`` what apply did, and only that; raises ScalerError where it cannot."""
+
+
+class Irreversible:
+    """A step whose undo has nothing to take back."""
+
+    def undo(self, world: World, host: Host) -> None:
+        """Nothing to take back."""
+
+
+def played(world: World, playbook: str, hosts: Iterable[Host], host_variables: dict[str, dict[str, Any]]) -> Failures:
+    """Run ``playbook`` with the cluster's settings; return each host's failure."""
+    settings = world.cluster.settings
+    variables: dict[str, Any] = {
+        **settings.model_dump(mode="json", exclude_none=True),
+        **settings.extra,
+        "scaler_store": str(world.store.root),
+    }
+    done = world.playbooks.run(playbook, hosts, variables, host_variables=host_variables, progress=world.say)
+    _measure(world, done)
+    return {name: result.failure for name, result in done.items() if result.failure}
+
+
+def _measure(world: World, done: dict[str, HostRun]) -> None:
+    for result in done.values():
+        for told in result.results.values():
+            world.measures["payload_bytes"] = world.measures.get("payload_bytes", 0) + told.get("payload_bytes", 0)
+
+
+def worker_binaries(settings: Settings) -> tuple[Binary, ...]:
+    """Return the store's files that a worker gets."""
+    arch, kubernetes = settings.kubernetes_arch, settings.kubernetes_version
+    files = [Binary("kubernetes", kubernetes, arch, name) for name in ("kubelet", "kube-proxy")]
+    if settings.runtime_source == "store":
+        names = ("containerd", "containerd-shim-runc-v2", "ctr")
+        files += [Binary("containerd", settings.containerd_version or "", arch, name) for name in names]
+        files.append(Binary("runc", settings.runc_version or "", arch, "runc"))
+    if settings.cni_plugins_version:
+        names = ("bridge", "host-local", "loopback", "portmap")
+        files += [Binary("cni-plugins", settings.cni_plugins_version, arch, name) for name in names]
+    for image in settings.images:
+        component, version, _, name = image.split("/")
+        files.append(Binary(component, version.removeprefix("v"), arch, name))
+    return tuple(files)
+
+
+def master_binaries(settings: Settings) -> tuple[Binary, ...]:
+    """Return the store's files that a master gets."""
+    arch = settings.kubernetes_arch
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+    files = [Binary("kubernetes", settings.kubernetes_version, arch, name) for name in names]
+    return (*files, *(Binary("etcd", settings.etcd_version, arch, name) for name in ("etcd", "etcdctl")))
+
+
+def roles_of(playbook: str) -> list[str]:
+    """Return the roles whose files and units ``playbook`` places, as the playbook itself names them."""
+    lines = (assets.PLAYBOOKS / playbook).read_text(encoding="utf-8").splitlines()
+    following = zip(lines, lines[1:], strict=False)
+    return [
+        after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line
+    ]

@@ -1,0 +1,175 @@
+"""Let the kubelets in: approve exactly their requests, and wait until each node is Ready three times in a row.
+
+A kubelet that starts without a certificate asks anonymously for ten seconds before it notices that its certificate has
+come (client-go checks for a rotated certificate every 10 s). It is restarted as soon as the certificate is on disk,
+which saves those seconds; its key was made on the host and stays there.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from scaler.errors import ScalerError, UnreachableError
+from scaler.gateways.kube import csrs, nodes
+from scaler.pki.approval import Expected, refusal
+from scaler.steps.credentials_issued import GROUP, drop_token
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.model.state import Node
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+JOIN_SECONDS = 120.0
+READY_TIMES = 3
+READY_EVERY = 1.0
+ALIVE_EVERY = 5.0
+# The kubelet tells its heartbeat in whole seconds of the host's own clock, which preflight held to 2 s.
+CLOCK_SLACK = 3.0
+
+_RESTART = """
+for i in $(seq 600); do
+  [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] && break
+  sleep 0.1
+done
+[ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || { echo 'no client certificate after 60 s' >&2; exit 1; }
+rm -f /etc/kubernetes/kubelet-bootstrap.kubeconfig
+exec systemctl restart kubelet.service
+"""
+_LOG = ["journalctl", "-u", "kubelet.service", "-n", "50", "--no-pager", "-o", "cat"]
+
+
+class KubeletJoined:
+    """Each node has its certificates and is Ready, and stays so."""
+
+    title = "Join the kubelets"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan, settings
+        return ["approve its client and serving certificate requests, if they are exactly its own; wait until it is Ready"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Watch requests and nodes until every host is in or has failed."""
+        joins = [_Join(world, host) for host in hosts]
+        deadline = world.clock.monotonic() + JOIN_SECONDS
+        with ThreadPoolExecutor(max_workers=len(joins) * 2 + 2) as pool:
+            for join in joins:
+                join.restarted = pool.submit(_restart, world, join.host)
+            while any(join.waiting for join in joins):
+                waiting = [join for join in joins if join.waiting]
+                seen = pool.submit(nodes, world.kube, [join.host.name for join in waiting])
+                _approve(world, waiting)
+                by_name = {node.name: node for node in seen.result()}
+                for join in waiting:
+                    join.look(by_name.get(join.host.name), pool)
+                    if join.waiting and world.clock.monotonic() > deadline:
+                        join.failure = f"not Ready after {JOIN_SECONDS:g} s: {join.why}"
+                world.clock.sleep(0.3)
+            for join in joins:
+                if join.failure:
+                    join.failure += _log(world, join.host)
+                else:
+                    drop_token(world, join.host.name)
+        return {join.host.name: join.failure for join in joins if join.failure}
+
+    def undo(self, world: World, host: Host) -> None:
+        """Nothing of its own: the host's cleaning removes keys and certificates."""
+
+
+class _Join:
+    """One host on its way in."""
+
+    def __init__(self, world: World, host: Host) -> None:
+        self.host = host
+        self.failure = ""
+        self.why = "its kubelet has not reported"
+        self.restarted: Future[None] | None = None
+        self._alive: Future[object] | None = None
+        self._world = world
+        self._since = world.clock.now().timestamp()
+        self._ready: list[float] = []
+        self._asked = world.clock.monotonic()
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether it is neither in nor failed."""
+        return not self.failure and len(self._ready) < READY_TIMES
+
+    def look(self, node: Node | None, pool: ThreadPoolExecutor) -> None:
+        """Take in one look at the node."""
+        now = self._world.clock.monotonic()
+        if self.restarted and self.restarted.done():
+            error = self.restarted.exception()
+            if error:
+                self.failure = error.message if isinstance(error, ScalerError) else repr(error)
+                return
+            if node is not None and self._reports_ready(node):
+                if not self._ready:
+                    self._world.joined_at[self.host.name] = now
+                if not self._ready or now - self._ready[-1] >= READY_EVERY:
+                    self._ready.append(now)
+            else:
+                self._ready.clear()
+        self._still_alive(pool, now)
+
+    def _reports_ready(self, node: Node) -> bool:
+        self.why = node.why_not_ready
+        heartbeat = node.heartbeat
+        return node.ready and heartbeat is not None and heartbeat.timestamp() >= self._since - CLOCK_SLACK
+
+    def _still_alive(self, pool: ThreadPoolExecutor, now: float) -> None:
+        """Ask the host itself now and then, so that one that died does not cost the whole deadline."""
+        if self._alive and self._alive.done():
+            error = self._alive.exception()
+            if isinstance(error, UnreachableError):
+                self.failure = f"the host died while joining: {error.message}"
+            self._alive = None
+        if self._alive is None and now - self._asked >= ALIVE_EVERY:
+            self._asked = now
+            self._alive = pool.submit(self._world.ssh.run, self.host, ["true"], timeout=ALIVE_EVERY * 2)
+
+
+def _restart(world: World, host: Host) -> None:
+    said = world.ssh.run(host, ["sh", "-c", _RESTART], timeout=90)
+    if said.status != 0:
+        raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
+
+
+def _approve(world: World, waiting: Sequence[_Join]) -> None:
+    """Approve the pending requests that are exactly those of the hosts that wait."""
+    expected = [
+        Expected(
+            join.host.name, world.tokens.get(join.host.name, ""), GROUP, frozenset({join.host.name}),
+            frozenset({join.host.address}),
+        )
+        for join in waiting
+    ]
+    good = []
+    for csr in csrs(world.kube):
+        if not csr.pending:
+            continue
+        refusals = {each.node: refusal(csr, each) for each in expected}
+        if None in refusals.values():
+            good.append(csr.metadata.name)
+        for join in waiting:
+            if refusals[join.host.name] and csr.spec.username == f"system:node:{join.host.name}":
+                join.why = f"its request {csr.metadata.name} is not approved: {refusals[join.host.name]}"
+    if good:
+        world.kube.call(["certificate", "approve", *good])
+
+
+def _log(world: World, host: Host) -> str:
+    """Return the last lines of the kubelet's log for the operator, nothing where the host is gone."""
+    try:
+        said = world.ssh.run(host, _LOG, timeout=15)
+    except ScalerError:
+        return ""
+    return f"\nlast lines of kubelet.service on {host.name}:\n{said.out.rstrip()}"
+
+
+STEP = KubeletJoined()

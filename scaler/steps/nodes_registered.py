@@ -1,0 +1,80 @@
+"""Make the Node objects before their kubelets start: cordoned, marked with this run, their pod CIDR known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaler.gateways.clock import wait_until
+from scaler.gateways.kube import nodes
+from scaler.model import versions
+from scaler.plan.recipes.add_node import RUN_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+CIDR_SECONDS = 20.0
+
+
+class NodesRegistered:
+    """The Node exists, no workload can land on it, and its pod CIDR is allocated."""
+
+    title = "Register the nodes, cordoned"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan
+        cidr = f", wait for its pod CIDR out of {settings.pod_cidr}" if settings.cni == "routed" else ""
+        return [f"create the Node object, cordoned until it is proven{cidr}"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Create what is missing, cordon what an earlier run left; then wait for the pod CIDRs."""
+        names = [host.name for host in hosts]
+        there = {node.name for node in nodes(world.kube, names)}
+        if there:
+            world.kube.call(["annotate", "nodes", *sorted(there), "--overwrite", f"{RUN_ANNOTATION}={world.run}"])
+            world.kube.call(["cordon", *sorted(there)])
+        missing = [host for host in hosts if host.name not in there]
+        if missing:
+            world.kube.create(_node(world, host) for host in missing)
+        if world.cluster.settings.cni != "routed":
+            return {}
+        return self._cidrs(world, names)
+
+    def _cidrs(self, world: World, names: list[str]) -> Failures:
+        def all_have() -> bool:
+            for node in nodes(world.kube, names):
+                if node.spec.pod_cidr:
+                    world.pod_cidrs[node.name] = node.spec.pod_cidr
+            return set(names) <= set(world.pod_cidrs)
+
+        wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.2)
+        why = f"no pod CIDR after {CIDR_SECONDS:g} s (kubectl get events: CIDRNotAvailable? is the controller manager up?)"
+        return {name: why for name in names if name not in world.pod_cidrs}
+
+    def undo(self, world: World, host: Host) -> None:
+        """Delete the Node, if it is marked as this run's."""
+        ours = [n.name for n in nodes(world.kube, [host.name]) if n.metadata.annotations.get(RUN_ANNOTATION) == world.run]
+        world.kube.delete("nodes", ours)
+
+
+def _node(world: World, host: Host) -> dict[str, Any]:
+    spec: dict[str, Any] = {"unschedulable": True}
+    labels = {"kubernetes.io/hostname": host.name}
+    if world.is_master(host):
+        # kubelet may not give itself role labels; up to 1.24 tools look for either key (RN 1.20, 1.24).
+        labels["node-role.kubernetes.io/control-plane"] = ""
+        key = "node-role.kubernetes.io/control-plane"
+        if versions.minor(world.cluster.settings.kubernetes_version) <= (1, 24):
+            labels["node-role.kubernetes.io/master"] = ""
+            key = "node-role.kubernetes.io/master"
+        if not world.cluster.settings.master_is_worker:
+            spec["taints"] = [{"key": key, "effect": "NoSchedule"}]
+    metadata = {"name": host.name, "labels": labels, "annotations": {RUN_ANNOTATION: world.run}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+
+
+STEP = NodesRegistered()

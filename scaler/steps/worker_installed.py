@@ -1,0 +1,70 @@
+"""Place a worker's files as one bundle and start its units, all hosts at once, each on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaler.errors import StepError
+from scaler.gateways.files import sha256
+from scaler.steps.base import played, roles_of, worker_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+PLAYBOOK = "worker_install.yml"
+REMOVAL = "worker_remove.yml"
+
+
+class WorkerInstalled:
+    """Binaries, units and configuration are on the host, byte for byte, and the units run."""
+
+    title = "Install and start the units"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan
+        roles = [role for role in roles_of(PLAYBOOK) if _acts(role, settings)]
+        binaries = ", ".join(f"{b.name} {b.version}" for b in worker_binaries(settings))
+        return [f"write {binaries}", f"write configuration of, and start: {', '.join(roles)}"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Run the playbook for all hosts at once."""
+        return played(world, PLAYBOOK, hosts, {host.name: _variables(world, host) for host in hosts})
+
+    def undo(self, world: World, host: Host) -> None:
+        """Stop the units and give the host back as it was."""
+        failures = played(world, REMOVAL, [host], {})
+        if failures:
+            raise StepError(f"{host.name} could not be cleaned: {failures[host.name]}")
+
+
+def _acts(role: str, settings: Settings) -> bool:
+    idle = {"routed": settings.cni != "routed", "images": not settings.images}
+    idle["cni_plugins"] = settings.cni_plugins_version is None
+    return not idle.get(role, False)
+
+
+def _variables(world: World, host: Host) -> dict[str, Any]:
+    directory = world.secrets(host.name)
+    claim = {
+        "cluster": world.cluster.name,
+        "node": host.name,
+        "run": world.run,
+        "ca": sha256(directory / "ca.crt"),
+    }
+    return {
+        "node_name": host.name,
+        "node_ip": host.address,
+        "node_pod_cidr": world.pod_cidrs.get(host.name, ""),
+        "ca_certificate": directory / "ca.crt",
+        "kubelet_bootstrap_kubeconfig": directory / "kubelet-bootstrap.kubeconfig",
+        "kube_proxy_kubeconfig": directory / "kube-proxy.kubeconfig",
+        "scaler_claim": claim,
+    }
+
+
+STEP = WorkerInstalled()

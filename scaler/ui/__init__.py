@@ -1,0 +1,1 @@
+"""How scaler speaks: text for people, a versioned envelope for programs."""

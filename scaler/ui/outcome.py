@@ -1,0 +1,52 @@
+"""How a run ended, as data and as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from scaler.errors import PartialError, ScalerError, StepError
+
+if TYPE_CHECKING:
+    from scaler.engine.run import Outcome
+    from scaler.plan.plan import Plan
+
+
+def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[str, Any]:
+    """Return what a program wants to know of a run; without an outcome nothing had to be done."""
+    return {
+        "plan": plan.to_json(),
+        "run": outcome.run if outcome else None,
+        "added": list(outcome.made) if outcome else [],
+        "present": list(plan.present),
+        "failed": {**refused, **(outcome.failed if outcome else {})},
+        "left": outcome.left if outcome else {},
+        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()} if outcome else {},
+        "measures": outcome.measures if outcome else {},
+        "changed": bool(outcome and outcome.made),
+    }
+
+
+def error(outcome: Outcome | None, refused: dict[str, str]) -> ScalerError | None:
+    """Return the error a run ends with, None where every host made it."""
+    failed = {**refused, **(outcome.failed if outcome else {})}
+    if not failed:
+        return None
+    left = outcome.left if outcome else {}
+    reasons = [f"{name}: {reason}" for name, reason in failed.items()]
+    reasons += [f"{name}: left as it is: {reason}" for name, reason in left.items()]
+    made = outcome.made if outcome else ()
+    again = f"repair {', '.join(failed)}, then run the same command again: it finishes what is missing"
+    if made:
+        return PartialError(f"{len(made)} of {len(made) + len(failed)} hosts made it\n" + "\n".join(reasons), hint=again)
+    return StepError("no host made it\n" + "\n".join(reasons), hint=again)
+
+
+def show(outcome: Outcome | None) -> None:
+    """Print the hosts that made it."""
+    if outcome and outcome.made:
+        seconds = sum(outcome.seconds.values())
+        Console(highlight=False, soft_wrap=True).print(
+            f"done: {', '.join(outcome.made)} ({seconds:.1f} s, run {outcome.run})", markup=False
+        )
