@@ -142,6 +142,9 @@ def _bootstrap(rootfs: Path, sources: Path) -> None:
     proxies = [line for line in do(["apt-config", "dump"]).out.splitlines() if line.startswith("Acquire::http")]
     do(
         [
+            # It would otherwise go on building, for nobody, when this process is killed.
+            "setpriv",
+            "--pdeathsig=TERM",
             "mmdebstrap",
             "--quiet",
             "--mode=root",

@@ -41,6 +41,7 @@ _NEEDS = {
     "mount": "mount",
     "nsenter": "util-linux",
     "setsid": "util-linux",
+    "setpriv": "util-linux",
 }
 _LOCK_TIMEOUT = 1800
 
