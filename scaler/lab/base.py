@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from scaler.lab.apt import debian_sources, render_deb822
+from scaler.lab.disk import unmount_below
 from scaler.lab.tools import do
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def ensure_base(cache: Path, progress: Callable[[str], None]) -> Path:
             return base
         # Nobody else builds now, so what lies there is the rest of a build that was killed.
         for rest in base.parent.glob(".base-*.tmp"):
+            unmount_below(rest)
             shutil.rmtree(rest)
         progress("building the hosts' base image from this machine's Debian mirror (once, about a minute)")
         work = Path(tempfile.mkdtemp(prefix=".base-", suffix=".tmp", dir=base.parent))
@@ -142,9 +144,15 @@ def _bootstrap(rootfs: Path, sources: Path) -> None:
     proxies = [line for line in do(["apt-config", "dump"]).out.splitlines() if line.startswith("Acquire::http")]
     do(
         [
-            # It would otherwise go on building, for nobody, when this process is killed.
+            # When this process is killed, the build and what it mounted end with it.
             "setpriv",
-            "--pdeathsig=TERM",
+            "--pdeathsig=KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
             "mmdebstrap",
             "--quiet",
             "--mode=root",

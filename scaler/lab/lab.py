@@ -42,6 +42,7 @@ _NEEDS = {
     "nsenter": "util-linux",
     "setsid": "util-linux",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 _LOCK_TIMEOUT = 1800
 
