@@ -95,11 +95,15 @@ class Bundle:
         self.units: list[dict[str, Any]] = module.params["units"]
         self.receipt = Path(module.params["receipt"])
         self.staged: dict[str, Path] = {}
+        self.made: list[str] = []
 
     def fail(self, message: str, **more: object) -> NoReturn:
         """End with ``message``; what was staged is removed, so every old file is intact."""
         for temporary in self.staged.values():
             temporary.unlink(missing_ok=True)
+        for directory in reversed(self.made):
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
         self.module.fail_json(msg=message, **more)
         raise SystemExit(1)
 
@@ -121,6 +125,7 @@ class Bundle:
             self.module.exit_json(changed=False, **answer)
         if changed:
             answer["payload_bytes"] = self.stage(changed)
+            self.validate(changed)
             self.remember(changed)
             self.put(changed)
         started = self.run_units({unit for file in changed for unit in file["units"]}, names)
@@ -204,15 +209,25 @@ class Bundle:
         if found.hexdigest() != file["sha256"]:
             self.fail(f"{dest}: SHA-256 {found.hexdigest()} arrived, {file['sha256']} is expected; nothing was changed")
 
+    def validate(self, changed: list[dict[str, Any]]) -> None:
+        """Let a program look at each staged file that names one in ``check``; a refusal leaves the old file in place."""
+        for file in changed:
+            if file.get("check"):
+                argv = [*file["check"], str(self.staged[file["dest"]])]
+                done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+                if done.returncode != 0:
+                    self.fail(f"{file['dest']} is refused by {argv[0]}, the old one stays: {done.stderr.strip()}")
+
     def make_directories(self, path: Path) -> None:
         """Make ``path`` and its parents, and name the new ones in the receipt."""
-        new = [p for p in (path, *path.parents) if not p.exists()]
-        for directory in reversed(new):
+        for directory in reversed([p for p in (path, *path.parents) if not p.exists()]):
             directory.mkdir(mode=0o755)
+            self.made.append(str(directory))
 
     def remember(self, changed: list[dict[str, Any]]) -> None:
         """Write the receipt before anything is replaced: what was there, and whose bundle this is."""
-        receipt = self.read_receipt() or {"files": {}, "units": []}
+        receipt = self.read_receipt() or {"files": {}, "units": [], "directories": []}
+        receipt["directories"] += self.made
         for file in changed:
             dest = Path(file["dest"])
             if file["dest"] in receipt["files"]:
@@ -314,7 +329,10 @@ class Bundle:
             elif (KEEP / before).exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(KEEP / before, path)
-        shutil.rmtree(KEEP, ignore_errors=True)
+        for directory in reversed(receipt["directories"]):
+            # Somebody else may have put something there since; then it stays.
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
         systemctl("daemon-reload")
         systemctl("reset-failed", *units)
         for unit in receipt["units"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from scaler.engine.events import Observer
     from scaler.model.inventory import Cluster
     from scaler.plan.plan import Plan
-
-LABS = Path("/var/lib/scaler-lab")
 
 
 @dataclass
@@ -77,8 +76,8 @@ def new_run_id(now: datetime) -> str:
 
 def read_cluster(name: str) -> Cluster:
     """Read the inventory of cluster ``name``."""
-    labs = [path.parent for path in LABS.glob(f"{name}/{name}")]
-    return inventory.read(inventory.find(name, [*labs, LABS]))
+    labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
+    return inventory.read(inventory.find(name, [labs / name / "inventory"]))
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def exists_or_holds(path):
 def receipt():
     """Whose bundle was placed here by an earlier run, if one was."""
     try:
-        claim = json.loads(text("/var/lib/scaler/receipt.json") or "{}").get("claim", {})
+        claim = json.loads(text("/var/lib/scaler/worker.json") or "{}").get("claim", {})
     except ValueError:
         return {}
     return {str(key): str(value) for key, value in claim.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scaler import steps
 from scaler.engine.events import Event
 from scaler.errors import AbortedError, ScalerError
+from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,9 +58,10 @@ class Engine:
                 f"interrupted in run {self._world.run}",
                 hint="run the same command again: it looks at what is there and goes on from it",
             ) from None
+        stopped = self._failed and plan.on_failure == "stop"
         outcome = Outcome(
             run=self._world.run,
-            made=tuple(host.name for host in plan.hosts if host.name not in self._failed),
+            made=() if stopped else tuple(host.name for host in plan.hosts if host.name not in self._failed),
             failed=self._failed,
             left=self._left,
             seconds=self._seconds,
@@ -83,7 +85,7 @@ class Engine:
         for name, reason in failures.items():
             self._failed[name] = reason
             self._tell("host-failed", spec.step, [name], reason)
-        for name in failures:
+        for name in failures if plan.on_failure == "isolate" else ():
             self._undo(plan.host(name))
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
@@ -97,9 +99,10 @@ class Engine:
 
     def _undo(self, host: Host) -> None:
         """Take back, last step first, what was begun on ``host``; stop at what cannot be taken back and say so."""
-        for spec in reversed(self._begun):
-            if host.name not in spec.hosts:
-                continue
+        begun = [spec for spec in reversed(self._begun) if host.name in spec.hosts]
+        if all(isinstance(steps.find(spec.step), Irreversible) for spec in begun):
+            return
+        for spec in begun:
             try:
                 steps.find(spec.step).undo(self._world, host)
             except ScalerError as e:

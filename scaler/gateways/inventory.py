@@ -47,13 +47,13 @@ _DEFAULTS = {
 def find(cluster: str, extra: Iterable[Path] = ()) -> Path:
     """Return the inventory directory of ``cluster``: a path, or a name under one of the places looked at in order.
 
-    The places are those of $SCALER_INVENTORIES (separated by ':'), ./inventories, and ``extra``.
+    The places are those of $SCALER_INVENTORIES (separated by ':'), ./inventories, and the directories in ``extra``.
     """
     if "/" in cluster or cluster in {".", ".."}:
         places = [Path(cluster)]
     else:
         roots = [Path(p) for p in os.environ.get("SCALER_INVENTORIES", "").split(os.pathsep) if p]
-        places = [root / cluster for root in (*roots, Path("inventories"), *extra)]
+        places = [*(root / cluster for root in (*roots, Path("inventories"))), *extra]
     for place in places:
         if (place / HOSTS_FILE).is_file():
             return place.resolve()
@@ -130,7 +130,7 @@ def _ansible_inventory(directory: Path) -> dict[str, Any]:
     _one_owner_of_each_key(directory / HOSTS_FILE)
     argv = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(directory / HOSTS_FILE), "--list"]
     env = {
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(assets.PLAYBOOKS / "ansible.cfg"),
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_NOCOLOR": "1",

@@ -48,10 +48,11 @@ class Playbooks(Protocol):
         hosts: Iterable[Host],
         variables: Mapping[str, Any],
         *,
+        group: str,
         host_variables: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> dict[str, HostRun]:
-        """Run ``playbook`` on ``hosts``; return each host's result."""
+        """Run ``playbook`` on ``hosts`` as members of ``group``; return each host's result."""
 
 
 class RunnerPlaybooks:
@@ -71,10 +72,11 @@ class RunnerPlaybooks:
         hosts: Iterable[Host],
         variables: Mapping[str, Any],
         *,
+        group: str,
         host_variables: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> dict[str, HostRun]:
-        """Run ``playbook`` on ``hosts``; return each host's result.
+        """Run ``playbook`` on ``hosts`` as members of ``group``; return each host's result.
 
         Raises ScalerError where Ansible itself did not run (a defect, not a host's failure).
         """
@@ -85,7 +87,7 @@ class RunnerPlaybooks:
         try:
             inventory = private / "inventory.yml"
             with inventory.open("w", encoding="utf-8") as file:
-                _yaml().dump(_inventory(hosts, variables, host_variables or {}), file)
+                _yaml().dump(_inventory(group, hosts, variables, host_variables or {}), file)
             seen = _Results(progress)
             done = ansible_runner.run(
                 private_data_dir=str(private),
@@ -103,7 +105,8 @@ class RunnerPlaybooks:
         finally:
             shutil.rmtree(private, ignore_errors=True)
         results = {host.name: seen.of(host.name) for host in hosts}
-        if done.rc != 0 and not any(result.failure for result in results.values()):
+        silent = not seen.heard or (done.rc != 0 and not any(result.failure for result in results.values()))
+        if silent:
             raise ScalerError(f"playbook {playbook} did not run:\n" + "\n".join(output.splitlines()[-15:]))
         return results
 
@@ -147,6 +150,11 @@ class _Results:
             self._failures[host] = f"{task}: {_told(result)}"
         return False
 
+    @property
+    def heard(self) -> bool:
+        """Tell whether any host had any result."""
+        return bool(self._results or self._failures)
+
     def of(self, host: str) -> HostRun:
         if host not in self._results and host not in self._failures:
             return HostRun(failure="Ansible has no result for this host")
@@ -165,14 +173,18 @@ def _yaml() -> YAML:
 
 
 def _inventory(
-    hosts: Iterable[Host], variables: Mapping[str, Any], host_variables: Mapping[str, Mapping[str, Any]]
+    group: str, hosts: Iterable[Host], variables: Mapping[str, Any], host_variables: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     return {
         "all": {
             "vars": _unsafe(dict(variables)),
-            "hosts": {
-                host.name: {**_connection(host.connection), **_unsafe(dict(host_variables.get(host.name, {})))}
-                for host in hosts
+            "children": {
+                group: {
+                    "hosts": {
+                        host.name: {**_connection(host.connection), **_unsafe(dict(host_variables.get(host.name, {})))}
+                        for host in hosts
+                    }
+                }
             },
         }
     }

@@ -57,6 +57,11 @@ class Lab:
         return self.root / "lab.json"
 
     @property
+    def inventory(self) -> Path:
+        """The inventory of the lab's cluster, its certificates beside it."""
+        return self.root / "inventory"
+
+    @property
     def client_key(self) -> Path:
         """The private key that opens every host."""
         return self.root / "ssh" / "id_ed25519"

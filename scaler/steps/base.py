@@ -76,15 +76,19 @@ class Irreversible:
         """Nothing to take back."""
 
 
-def played(world: World, playbook: str, hosts: Iterable[Host], host_variables: dict[str, dict[str, Any]]) -> Failures:
-    """Run ``playbook`` with the cluster's settings; return each host's failure."""
+def played(
+    world: World, playbook: str, group: str, hosts: Iterable[Host], host_variables: dict[str, dict[str, Any]]
+) -> Failures:
+    """Run ``playbook``, which is for the hosts of ``group``, with the cluster's settings; return each host's failure."""
     settings = world.cluster.settings
     variables: dict[str, Any] = {
         **settings.model_dump(mode="json", exclude_none=True),
         **settings.extra,
         "scaler_store": str(world.store.root),
     }
-    done = world.playbooks.run(playbook, hosts, variables, host_variables=host_variables, progress=world.say)
+    done = world.playbooks.run(
+        playbook, hosts, variables, group=group, host_variables=host_variables, progress=world.say
+    )
     _measure(world, done)
     return {name: result.failure for name, result in done.items() if result.failure}
 

@@ -37,7 +37,7 @@ for i in $(seq 600); do
   sleep 0.1
 done
 [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || { echo 'no client certificate after 60 s' >&2; exit 1; }
-rm -f /etc/kubernetes/kubelet-bootstrap.kubeconfig
+rm -f /var/lib/kubelet/bootstrap.kubeconfig
 exec systemctl restart kubelet.service
 """
 _LOG = ["journalctl", "-u", "kubelet.service", "-n", "50", "--no-pager", "-o", "cat"]

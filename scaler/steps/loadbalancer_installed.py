@@ -31,7 +31,7 @@ class LoadbalancerInstalled(Irreversible):
         masters = [{"name": host.name, "address": host.address} for host in world.cluster.masters]
         port = world.cluster.settings.api_port
         own = {host.name: {"lb_masters": masters, "lb_bind": f"{host.address}:{port}"} for host in hosts}
-        return played(world, PLAYBOOK, hosts, own) if hosts else {}
+        return played(world, PLAYBOOK, "loadbalancers", hosts, own) if hosts else {}
 
 
 STEP = LoadbalancerInstalled()

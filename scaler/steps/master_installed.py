@@ -38,7 +38,7 @@ class MasterInstalled(Irreversible):
                 ("etcd_pki", "kube_apiserver_pki", "kube_controller_manager_pki", "kube_scheduler_pki"), directory
             )
             variables[host.name] = {"node_name": host.name, "node_ip": host.address, **pki}
-        return played(world, PLAYBOOK, hosts, variables)
+        return played(world, PLAYBOOK, "masters", hosts, variables)
 
 
 STEP = MasterInstalled()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
-CIDR_SECONDS = 20.0
+# A controller manager that has just been elected takes half a minute before it allocates.
+CIDR_SECONDS = 60.0
 
 
 class NodesRegistered:
@@ -74,7 +75,10 @@ def _node(world: World, host: Host) -> dict[str, Any]:
         if not world.cluster.settings.master_is_worker:
             spec["taints"] = [{"key": key, "effect": "NoSchedule"}]
     metadata = {"name": host.name, "labels": labels, "annotations": {RUN_ANNOTATION: world.run}}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+    # Kubelets (1.20 for one) write into these maps without looking whether they are there.
+    nothing_yet = {"pods": "0"}
+    status = {"capacity": nothing_yet, "allocatable": nothing_yet}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": status}
 
 
 STEP = NodesRegistered()

@@ -33,11 +33,11 @@ class WorkerInstalled:
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Run the playbook for all hosts at once."""
-        return played(world, PLAYBOOK, hosts, {host.name: _variables(world, host) for host in hosts})
+        return played(world, PLAYBOOK, "workers", hosts, {host.name: _variables(world, host) for host in hosts})
 
     def undo(self, world: World, host: Host) -> None:
         """Stop the units and give the host back as it was."""
-        failures = played(world, REMOVAL, [host], {})
+        failures = played(world, REMOVAL, "workers", [host], {})
         if failures:
             raise StepError(f"{host.name} could not be cleaned: {failures[host.name]}")
 

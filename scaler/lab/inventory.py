@@ -1,0 +1,86 @@
+"""The inventory of a lab's cluster: made once, extended when hosts are added, otherwise scaler's own to write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jinja2
+from ruamel.yaml import YAML
+
+from scaler import assets
+from scaler.gateways.files import write_atomically
+from scaler.lab.leaf import SUMS
+from scaler.lab.roles import LOADBALANCER, MASTER, role_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from scaler.lab.host import Host
+    from scaler.lab.layout import Lab
+
+API_PORT = 6443
+
+
+def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, str]) -> Path:
+    """Write ``<lab>/inventory`` unless it is there, and put hosts it does not know on standby; return its directory."""
+    directory = lab.inventory
+    _manifest(directory / "binaries.sha256", store)
+    if (directory / "hosts.yml").exists():
+        _extend(directory / "hosts.yml", hosts)
+        return directory
+    balancers = [host for host in hosts if role_of(host.name) == LOADBALANCER]
+    masters = [host for host in hosts if role_of(host.name) == MASTER]
+    front = balancers[0] if balancers else masters[0]
+    values = {
+        "lab": lab.name,
+        "masters": masters[:1],
+        "loadbalancers": balancers,
+        "standby": [host for host in hosts if host not in balancers and host not in masters[:1]],
+        "api_endpoint": f"{front.address}:{API_PORT}",
+        "kubernetes_version": versions["kubernetes"].removeprefix("v"),
+        "etcd_version": versions["etcd"].removeprefix("v"),
+        "key": lab.client_key,
+        "known_hosts": lab.known_hosts,
+        "store": store,
+        "images": sorted(str(p.relative_to(store)) for p in store.glob(f"images/{versions['images']}/*/*.tar")),
+    }
+    env = jinja2.Environment(  # noqa: S701 - YAML, no HTML
+        loader=jinja2.FileSystemLoader(assets.INVENTORIES / "lab"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    # The hosts' file comes last: an inventory that has it is whole.
+    for name in ("group_vars/all.yml", "hosts.yml"):
+        write_atomically(directory / name, env.get_template(f"{name}.j2").render(**values).encode())
+    return directory
+
+
+def _manifest(path: Path, store: Path) -> None:
+    lines = []
+    for sums in sorted(store.glob(f"*/*/*/{SUMS}")):
+        leaf = sums.parent.relative_to(store)
+        for line in sums.read_text(encoding="utf-8").splitlines():
+            digest, _, name = line.partition("  ")
+            lines.append(f"{digest}  {leaf}/{name}\n")
+    write_atomically(path, "".join(lines).encode())
+
+
+def _extend(path: Path, hosts: Sequence[Host]) -> None:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    children = tree["all"]["children"]
+    known = {name for group in children.values() for name in (group.get("hosts") or {})}
+    new = [host for host in hosts if host.name not in known]
+    if not new:
+        return
+    standby = children["standby"]
+    standby["hosts"] = standby.get("hosts") or {}
+    for host in new:
+        standby["hosts"][host.name] = {"ansible_host": str(host.address)}
+    with path.with_suffix(".new").open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)
+    path.with_suffix(".new").replace(path)
