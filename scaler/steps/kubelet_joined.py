@@ -38,6 +38,8 @@ for i in $(seq 600); do
 done
 [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || { echo 'no client certificate after 60 s' >&2; exit 1; }
 rm -f /var/lib/kubelet/bootstrap.kubeconfig
+# A kubelet that is still starting does not heed SIGTERM; it has nothing to lose yet.
+systemctl kill --signal=KILL kubelet.service
 exec systemctl restart kubelet.service
 """
 _LOG = ["journalctl", "-u", "kubelet.service", "-n", "50", "--no-pager", "-o", "cat"]

@@ -16,7 +16,8 @@ import tempfile
 import time
 import urllib.parse
 
-PROTOCOL = "scaler"
+# A number that no routing daemon has (see /etc/iproute2/rt_protos), so that our routes are told from others.
+PROTOCOL = "197"
 
 
 def value(text, key):
