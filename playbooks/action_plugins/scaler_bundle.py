@@ -39,11 +39,8 @@ class ActionModule(ActionBase):
         store, manifest = Path(args.pop("store", "/nonexistent")), args.pop("manifest", None)
         digests = read_manifest(Path(manifest)) if manifest else {}
         blobs: dict[str, Path] = {}
-        files = []
-        for entry in args.pop("files", []):
-            if entry.get("when", True):
-                files.append(self._file(dict(entry), variables, store, digests, blobs))
-        args["files"] = files
+        wanted = [dict(entry) for entry in args.pop("files", []) if entry.get("when", True)]
+        args["files"] = [self._file(entry, variables, store, digests, blobs) for entry in wanted]
         args["units"] = [unit for unit in args.get("units", []) if unit.get("when", True)]
         answer = self._module(args, variables)
         missing = answer.get("missing", [])

@@ -163,34 +163,36 @@ class Bundle:
 
     def stage(self, changed: list[dict[str, Any]]) -> int:
         """Write every changed file beside its place, verified and flushed; return the archive's size in bytes."""
-        payload, size = self.module.params["payload"], 0
+        payload = self.module.params["payload"]
         try:
             for file in changed:
                 if "content" in file:
                     self.write(file, [base64.b64decode(file["content"])])
                 elif (CACHE / file["sha256"]).exists():
                     with (CACHE / file["sha256"]).open("rb") as source:
-                        self.write(file, iter(lambda s=source: s.read(BLOCK), b""))
-            if payload:
-                size = os.stat(payload).st_size
-                wanted: dict[str, list[dict[str, Any]]] = {}
-                for file in changed:
-                    if file["dest"] not in self.staged:
-                        wanted.setdefault(file["sha256"], []).append(file)
-                with tarfile.open(payload, mode="r|") as archive:
-                    for member in archive:
-                        for file in wanted.pop(member.name, [])[:1]:
-                            packed = archive.extractfile(member)
-                            with gzip.GzipFile(fileobj=packed) as source:
-                                self.write(file, iter(lambda s=source: s.read(BLOCK), b""))
-                if wanted:
-                    self.fail(f"the archive lacks {', '.join(f['dest'] for fs in wanted.values() for f in fs)}")
+                        self.write(file, blocks_of(source))
+            if not payload:
+                return 0
+            self.unpack(payload, [file for file in changed if file["dest"] not in self.staged])
+            return os.stat(payload).st_size
         except OSError as e:
             self.fail(f"cannot write to this host: {e.strerror} ({e.filename}); every old file is as it was")
         finally:
             if payload:
                 Path(payload).unlink(missing_ok=True)
-        return size
+
+    def unpack(self, payload: str, files: list[dict[str, Any]]) -> None:
+        """Stage ``files`` out of the archive, whose members are gzip files named by the digest of their content."""
+        wanted: dict[str, list[dict[str, Any]]] = {}
+        for file in files:
+            wanted.setdefault(file["sha256"], []).append(file)
+        with tarfile.open(payload, mode="r|") as archive:
+            for member in archive:
+                for file in wanted.pop(member.name, [])[:1]:
+                    with gzip.GzipFile(fileobj=archive.extractfile(member)) as source:
+                        self.write(file, blocks_of(source))
+        if wanted:
+            self.fail(f"the archive lacks {', '.join(f['dest'] for fs in wanted.values() for f in fs)}")
 
     def write(self, file: dict[str, Any], blocks: Any) -> None:  # noqa: ANN401 - any iterable of bytes
         """Stage one file and compare its digest with the expected one."""
@@ -210,7 +212,7 @@ class Bundle:
             self.fail(f"{dest}: SHA-256 {found.hexdigest()} arrived, {file['sha256']} is expected; nothing was changed")
 
     def validate(self, changed: list[dict[str, Any]]) -> None:
-        """Let a program look at each staged file that names one in ``check``; a refusal leaves the old file in place."""
+        """Let the program in a file's ``check`` look at what is staged; a refusal leaves the old file in place."""
         for file in changed:
             if file.get("check"):
                 argv = [*file["check"], str(self.staged[file["dest"]])]
@@ -240,8 +242,10 @@ class Bundle:
         known = [unit["name"] for unit in receipt["units"]]
         for unit in self.units:
             if unit["name"] not in known:
-                was = {"enabled": systemctl("is-enabled", unit["name"]).stdout.strip() == "enabled",
-                       "active": systemctl("is-active", unit["name"]).stdout.strip() == "active"}
+                was = {
+                    "enabled": systemctl("is-enabled", unit["name"]).stdout.strip() == "enabled",
+                    "active": systemctl("is-active", unit["name"]).stdout.strip() == "active",
+                }
                 receipt["units"].append({"name": unit["name"], **was})
         receipt["claim"] = self.module.params["claim"]
         self.receipt.parent.mkdir(parents=True, exist_ok=True)
@@ -273,7 +277,8 @@ class Bundle:
         """Tell, for check mode, whether a unit would be started or enabled."""
         del changed
         return any(
-            unit.get("state", "started") == "started" and systemctl("is-active", unit["name"]).stdout.strip() != "active"
+            unit.get("state", "started") == "started"
+            and systemctl("is-active", unit["name"]).stdout.strip() != "active"
             for unit in self.units
         )
 
@@ -322,17 +327,7 @@ class Bundle:
         end_pods()
         for directory in self.module.params["wipe"]:
             wipe(Path(directory))
-        for name, before in files.items():
-            path = Path(name)
-            if before is None:
-                path.unlink(missing_ok=True)
-            elif (KEEP / before).exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(KEEP / before, path)
-        for directory in reversed(receipt["directories"]):
-            # Somebody else may have put something there since; then it stays.
-            with contextlib.suppress(OSError):
-                Path(directory).rmdir()
+        put_back(files, receipt["directories"])
         systemctl("daemon-reload")
         systemctl("reset-failed", *units)
         for unit in receipt["units"]:
@@ -340,6 +335,26 @@ class Bundle:
                 systemctl("start", unit["name"])
         self.receipt.unlink()
         self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
+
+
+def blocks_of(source: Any) -> Any:  # noqa: ANN401 - any binary file, and an iterator of its blocks
+    """Return the blocks of an open file, one after another."""
+    return iter(lambda: source.read(BLOCK), b"")
+
+
+def put_back(files: dict[str, str | None], directories: list[str]) -> None:
+    """Give each file its former content, or remove it; then the directories that were made for them."""
+    for name, before in files.items():
+        path = Path(name)
+        if before is None:
+            path.unlink(missing_ok=True)
+        elif (KEEP / before).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(KEEP / before, path)
+    for directory in reversed(directories):
+        # Somebody else may have put something there since; then it stays.
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
 
 
 def end_pods() -> None:

@@ -32,7 +32,7 @@ class Prepared(NamedTuple):
 
 
 def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host]) -> tuple[Host, ...]:
-    """Return the hosts that the operator means: by inventory name, or given whole; refuse whatever cannot be a worker."""
+    """Return the hosts that the operator means, by inventory name or given whole; refuse what cannot be a worker."""
     known, chosen = cluster.hosts(), []
     for name in names:
         if name not in known:
@@ -53,7 +53,9 @@ def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host]) -> tuple
     for host in chosen:
         for group in ("masters", "etcd", "loadbalancers"):
             if any(host.name == other.name for other in getattr(cluster, group)):
-                raise InputError(f"{host.name} is one of the {group} in {cluster.hosts_file}; it cannot become a worker")
+                raise InputError(
+                    f"{host.name} is one of the {group} in {cluster.hosts_file}; it cannot become a worker"
+                )
     return tuple(chosen)
 
 
@@ -65,9 +67,7 @@ def _each_once(hosts: Sequence[Host]) -> None:
             raise InputError(f"{attribute} {twice} is given twice")
 
 
-def prepare(
-    session: Session, hosts: Sequence[Host], *, keep_going: bool, progress: Callable[[str], None]
-) -> Prepared:
+def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progress: Callable[[str], None]) -> Prepared:
     """Read the cluster, examine the new hosts, and return the plan; nothing is changed.
 
     Raises PreflightError with all findings of all hosts, unless ``keep_going`` and some hosts are fit.
@@ -86,7 +86,9 @@ def prepare(
             endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
             authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
             findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
-            findings = [f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})]
+            findings = [
+                f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})
+            ]
             verified.result()
     refused = {f.host: f"{f.check}: {f.message}" for f in findings if not f.warning}
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):

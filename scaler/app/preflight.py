@@ -83,5 +83,7 @@ def _probe(session: Session, host: Host, asked: str) -> _Probed:
     try:
         facts = HostFacts.model_validate_json(said.out)
     except ValidationError as e:
-        raise PreflightError(f"{host.name}: the probe answered nonsense: {e.errors(include_url=False)[0]['msg']}") from e
+        raise PreflightError(
+            f"{host.name}: the probe answered nonsense: {e.errors(include_url=False)[0]['msg']}"
+        ) from e
     return _Probed(facts, facts.clock_offset(before, after))

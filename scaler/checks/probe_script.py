@@ -106,7 +106,9 @@ def main():
         line.split("=", 1) for line in text("/etc/os-release").splitlines() if "=" in line and not line.startswith("#")
     )
     version, controllers = cgroups()
-    own = [n for n in os.listdir("/sys/class/net") if n != "lo" and not n.startswith(("cni", "veth", "kube-", "docker"))]
+    own = [
+        n for n in os.listdir("/sys/class/net") if n != "lo" and not n.startswith(("cni", "veth", "kube-", "docker"))
+    ]
     addresses = [w.split()[3].split("/")[0] for w in output("ip", "-o", "addr", "show").splitlines()]
     ca_file = text("/etc/kubernetes/pki/ca.crt")
     containerd = shutil.which("containerd", path="/usr/local/bin:/usr/bin:/usr/sbin:/bin")
@@ -135,8 +137,10 @@ def main():
                 "leftovers": [path for path in asked["leftovers"] if exists_or_holds(path)],
                 "ca_digest": hashlib.sha256(ca_file.encode()).hexdigest() if ca_file else "",
                 "receipt": receipt(),
-                "containerd": (output(containerd, "--version").split() + ["", "", ""])[2] if containerd else "",
-                "routes": [line.split()[0] for line in output("ip", "route", "show", "table", "all").splitlines() if line],
+                "containerd": (output(containerd, "--version") + " - - -").split()[2] if containerd else "",
+                "routes": [
+                    line.split()[0] for line in output("ip", "route", "show", "table", "all").splitlines() if line
+                ],
                 "reach": [reach(endpoint, base64.b64decode(asked["ca"]).decode()) for endpoint in asked["endpoints"]],
                 "resolv_conf": os.path.exists("/etc/resolv.conf"),
                 "time": time.time(),

@@ -26,7 +26,9 @@ def add_node(
     user: Annotated[str, typer.Option(help="SSH user, where HOST is an address.")] = "root",
     port: Annotated[int, typer.Option(help="SSH port, where HOST is an address.")] = 22,
     key: Annotated[Path | None, typer.Option(help="SSH private key, where HOST is an address.")] = None,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Add the fit hosts though others are refused.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Add the fit hosts though others are refused.")
+    ] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,

@@ -77,7 +77,7 @@ def ssh(context: typer.Context, host: HostName, name: Name = "lab") -> None:
         found = _host(lab.find_hosts(name), host)
         argv = ["ssh", "-i", str(where.client_key), "-o", f"UserKnownHostsFile={where.known_hosts}"]
         argv += ["-o", "StrictHostKeyChecking=yes", f"root@{found.address}", *context.args]
-        os.execvp("ssh", argv)
+        os.execvp("ssh", argv)  # noqa: S606 - the terminal becomes ssh's own
 
 
 @commands.command()
@@ -94,7 +94,9 @@ def down(name: Name = "lab", output: Format = Output.text) -> None:
 def do(
     verb: Annotated[
         str,
-        typer.Argument(help="on, stop, kill (power cut), reboot, cut (cable out), mend, fill (disk), unfill, reset, or clock=SECONDS."),
+        typer.Argument(
+            help="on, stop, kill (power), reboot, cut (cable), mend, fill (disk), unfill, reset, clock=SECONDS."
+        ),
     ],
     host: HostName,
     name: Name = "lab",
@@ -122,7 +124,9 @@ def do(
         elif verb in verbs:
             verbs[verb]()
         else:
-            raise InputError(f"{verb!r} is not something to do to a host", hint=f"one of {', '.join(verbs)}, clock=SECONDS")
+            raise InputError(
+                f"{verb!r} is not something to do to a host", hint=f"one of {', '.join(verbs)}, clock=SECONDS"
+            )
         report.result({"host": host, "done": verb}, lambda: typer.echo(f"{host}: {verb} done"))
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 Cluster = Annotated[
     str,
     typer.Option(
-        "--cluster", "-c", envvar="SCALER_CLUSTER", help="The cluster: a name under an inventories directory, or a path."
+        "--cluster",
+        "-c",
+        envvar="SCALER_CLUSTER",
+        help="The cluster: a name under an inventories directory, or a path.",
     ),
 ]
 Format = Annotated[Output, typer.Option("--output", "-o", help="text for people, json or jsonl for programs.")]

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from pydantic import Field
+
 from scaler.model.base import Value
 
-Kind = Literal["run-started", "step-intent", "step-progress", "step-done", "host-failed", "host-undone", "host-left", "run-ended"]
+Kind = Literal[
+    "run-started", "step-intent", "step-progress", "step-done", "host-failed", "host-undone", "host-left", "run-ended"
+]
 
 
 class Event(Value):
@@ -19,7 +23,7 @@ class Event(Value):
     step: str = ""
     hosts: tuple[str, ...] = ()
     message: str = ""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default={})
 
 
 class Observer(Protocol):

@@ -38,7 +38,13 @@ def locked(cluster: str, doing: str) -> Iterator[None]:
         ) from None
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        who = {"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid(), "since": since, "doing": doing}
+        who = {
+            "user": getpass.getuser(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": since,
+            "doing": doing,
+        }
         write_atomically(holder, json.dumps(who).encode(), mode=0o600)
         yield
     finally:

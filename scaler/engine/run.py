@@ -106,7 +106,9 @@ class Engine:
             try:
                 steps.find(spec.step).undo(self._world, host)
             except ScalerError as e:
-                self._left[host.name] = f"{e.message}; its node stays cordoned and is finished or cleaned by the next run"
+                self._left[host.name] = (
+                    f"{e.message}; its node stays cordoned and is finished or cleaned by the next run"
+                )
                 self._tell("host-left", spec.step, [host.name], self._left[host.name])
                 return
         self._tell("host-undone", hosts=[host.name])

@@ -82,7 +82,9 @@ class Kubectl:
 def _refusal(argv: Sequence[str], completed: Completed | None, error: ProcessError) -> ScalerError:
     said = (completed.err.strip() if completed else "") or error.message
     if any(sign in said for sign in _UNREACHABLE) or completed is None:
-        return UnreachableError(f"the API server does not answer: {said}", hint="check the load balancer and the masters")
+        return UnreachableError(
+            f"the API server does not answer: {said}", hint="check the load balancer and the masters"
+        )
     return KubeError(f"kubectl {' '.join(argv[:2])}: {said}")
 
 

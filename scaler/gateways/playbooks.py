@@ -117,8 +117,9 @@ class RunnerPlaybooks:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(p for p in python_path if p),
             "ANSIBLE_CONFIG": str(assets.PLAYBOOKS / "ansible.cfg"),
-            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={self._known_hosts} "
-            "-o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=8 "
+            "ANSIBLE_SSH_ARGS": f"-o UserKnownHostsFile={self._known_hosts} "
+            "-o ControlMaster=auto -o ControlPersist=60s -o StrictHostKeyChecking=yes "
+            "-o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=8 "
             "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._control),
         }

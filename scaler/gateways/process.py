@@ -32,7 +32,7 @@ class ProcessError(ScalerError):
         self.completed = completed
 
 
-def run(  # noqa: PLR0913
+def run(
     argv: Sequence[str],
     *,
     stdin: str = "",

@@ -56,7 +56,7 @@ class Ssh(Protocol):
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """Return a key's fingerprint as ssh-keygen prints it: SHA256:…"""
+    """Return a key's fingerprint the way ssh-keygen prints it."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"
 

@@ -1,7 +1,7 @@
 """Binaries, keyed by component, version and architecture; each verified by SHA-256 before anyone uses it.
 
-A store is a directory ``<component>/v<version>/linux-<arch>/<file>``. A cluster's ``binaries`` names a directory of that
-shape, or an HTTP(S) mirror which is fetched into scaler's own cache first. The digests come from the inventory's
+A store is a directory ``<component>/v<version>/linux-<arch>/<file>``. A cluster's ``binaries`` names a directory of
+that shape, or an HTTP(S) mirror which is fetched into scaler's own cache first. The digests come from the inventory's
 manifest, never from the place the bytes came from.
 """
 

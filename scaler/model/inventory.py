@@ -9,7 +9,19 @@ from pydantic import Field, JsonValue, model_validator
 
 from scaler.model import versions
 from scaler.model.base import Value
-from scaler.model.names import Address, Domain, Endpoint, ImageName, Network, NodeName, Port, RemotePath, User, Version
+from scaler.model.names import (
+    Address,
+    Domain,
+    Endpoint,
+    ImageName,
+    Network,
+    NodeName,
+    Port,
+    RemotePath,
+    User,
+    Version,
+    Word,
+)
 
 
 class Connection(Value):
@@ -54,7 +66,7 @@ class Settings(Value):
     service_cidr: Network
     cluster_dns: Address
     cluster_domain: Domain = "cluster.local"
-    cni: Literal["routed", "none"] = "routed"
+    cni: Word = "routed"
     cni_plugins_version: Version | None = None
     runtime_source: Literal["store", "distribution"] = "store"
     containerd_version: Version | None = None

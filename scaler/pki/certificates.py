@@ -93,9 +93,7 @@ def request(key: ec.EllipticCurvePrivateKey, subject: Subject) -> bytes:
 def new_service_account_key() -> Pair:
     """Make the key pair that signs service-account tokens: RSA 2048, public part first."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return Pair(public, pem(key))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,7 +80,7 @@ class Irreversible:
 def played(
     world: World, playbook: str, group: str, hosts: Iterable[Host], host_variables: dict[str, dict[str, Any]]
 ) -> Failures:
-    """Run ``playbook``, which is for the hosts of ``group``, with the cluster's settings; return each host's failure."""
+    """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure."""
     settings = world.cluster.settings
     variables: dict[str, Any] = {
         **settings.model_dump(mode="json", exclude_none=True),
@@ -127,7 +128,5 @@ def master_binaries(settings: Settings) -> tuple[Binary, ...]:
 def roles_of(playbook: str) -> list[str]:
     """Return the roles whose files and units ``playbook`` places, as the playbook itself names them."""
     lines = (assets.PLAYBOOKS / playbook).read_text(encoding="utf-8").splitlines()
-    following = zip(lines, lines[1:], strict=False)
-    return [
-        after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line
-    ]
+    following = itertools.pairwise(lines)
+    return [after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line]

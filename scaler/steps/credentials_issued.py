@@ -65,7 +65,7 @@ class CredentialsIssued:
         about = read(world.cluster.settings.admin_kubeconfig)
         common = {"cluster_name": world.cluster.name, "ca": about.ca_data}
         api = f"https://{world.cluster.settings.api_endpoint}"
-        for name in keys:
+        for name, private in keys.items():
             directory = world.secrets(name)
             write_atomically(directory / "ca.crt", base64.b64decode(about.ca_data), mode=0o600)
             bootstrap = render(
@@ -77,7 +77,7 @@ class CredentialsIssued:
                 user="kube-proxy",
                 token="",
                 certificate=signed[name],
-                key=base64.b64encode(pem(keys[name])).decode(),
+                key=base64.b64encode(pem(private)).decode(),
                 **common,
             )
             write_atomically(directory / "kubelet-bootstrap.kubeconfig", bootstrap.encode(), mode=0o600)

@@ -117,8 +117,15 @@ class _Proof:
         if pod is None:
             return "the pod is gone"
         told = self._kube.call(
-            ["get", "events", "-n", self.namespace, f"--field-selector=involvedObject.name={pod['metadata']['name']}",
-             "-o", "jsonpath={range .items[*]}{.reason}: {.message}{'\\n'}{end}"]
+            [
+                "get",
+                "events",
+                "-n",
+                self.namespace,
+                f"--field-selector=involvedObject.name={pod['metadata']['name']}",
+                "-o",
+                "jsonpath={range .items[*]}{.reason}: {.message}{'\\n'}{end}",
+            ]
         )
         return (told.strip().splitlines() or [f"phase {pod['status'].get('phase')}"])[-1]
 

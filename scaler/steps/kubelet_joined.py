@@ -53,7 +53,9 @@ class KubeletJoined:
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
         del plan, settings
-        return ["approve its client and serving certificate requests, if they are exactly its own; wait until it is Ready"]
+        return [
+            "approve its client and serving certificate requests, if they are exactly its own; wait until it is Ready"
+        ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Watch requests and nodes until every host is in or has failed."""
@@ -146,7 +148,10 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     """Approve the pending requests that are exactly those of the hosts that wait."""
     expected = [
         Expected(
-            join.host.name, world.tokens.get(join.host.name, ""), GROUP, frozenset({join.host.name}),
+            join.host.name,
+            world.tokens.get(join.host.name, ""),
+            GROUP,
+            frozenset({join.host.name}),
             frozenset({join.host.address}),
         )
         for join in waiting

@@ -26,7 +26,10 @@ class MasterInstalled(Irreversible):
         """Tell what the step will do."""
         del plan
         binaries = ", ".join(f"{b.name} {b.version}" for b in master_binaries(settings))
-        return [f"write {binaries}", f"write certificates of its own, units and configuration of: {', '.join(roles_of(PLAYBOOK))}"]
+        return [
+            f"write {binaries}",
+            f"write certificates of its own, units and configuration of: {', '.join(roles_of(PLAYBOOK))}",
+        ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Issue the credentials, run the playbook."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scaler.drivers import cni
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import nodes
 from scaler.model import versions
@@ -28,7 +29,7 @@ class NodesRegistered:
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
         del plan
-        cidr = f", wait for its pod CIDR out of {settings.pod_cidr}" if settings.cni == "routed" else ""
+        cidr = f", wait for its pod CIDR out of {settings.pod_cidr}" if cni.of(settings.cni).needs_pod_cidr else ""
         return [f"create the Node object, cordoned until it is proven{cidr}"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
@@ -41,7 +42,7 @@ class NodesRegistered:
         missing = [host for host in hosts if host.name not in there]
         if missing:
             world.kube.create(_node(world, host) for host in missing)
-        if world.cluster.settings.cni != "routed":
+        if not cni.of(world.cluster.settings.cni).needs_pod_cidr:
             return {}
         return self._cidrs(world, names)
 
@@ -53,12 +54,17 @@ class NodesRegistered:
             return set(names) <= set(world.pod_cidrs)
 
         wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.2)
-        why = f"no pod CIDR after {CIDR_SECONDS:g} s (kubectl get events: CIDRNotAvailable? is the controller manager up?)"
+        why = (
+            f"no pod CIDR after {CIDR_SECONDS:g} s: look for CIDRNotAvailable in kubectl get events, "
+            "and whether the controller manager runs"
+        )
         return {name: why for name in names if name not in world.pod_cidrs}
 
     def undo(self, world: World, host: Host) -> None:
         """Delete the Node, if it is marked as this run's."""
-        ours = [n.name for n in nodes(world.kube, [host.name]) if n.metadata.annotations.get(RUN_ANNOTATION) == world.run]
+        ours = [
+            n.name for n in nodes(world.kube, [host.name]) if n.metadata.annotations.get(RUN_ANNOTATION) == world.run
+        ]
         world.kube.delete("nodes", ours)
 
 
@@ -75,9 +81,19 @@ def _node(world: World, host: Host) -> dict[str, Any]:
         if not world.cluster.settings.master_is_worker:
             spec["taints"] = [{"key": key, "effect": "NoSchedule"}]
     metadata = {"name": host.name, "labels": labels, "annotations": {RUN_ANNOTATION: world.run}}
-    # Kubelets (1.20 for one) write into these maps without looking whether they are there.
+    # Kubelets (1.20 for one) write into these maps without looking whether they are there, and the controller manager's
+    # node lifecycle reads the Ready condition of every node likewise: both panic where they find none.
     nothing_yet = {"pods": "0"}
-    status = {"capacity": nothing_yet, "allocatable": nothing_yet}
+    now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    not_ready = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "Joining",
+        "message": f"registered by scaler's run {world.run}; its kubelet has not reported yet",
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+    }
+    status = {"capacity": nothing_yet, "allocatable": nothing_yet, "conditions": [not_ready]}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": status}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PkiMade(Irreversible):
-    """The authorities, the service-account keys and the encryption key are in ``pki_dir``; an admin kubeconfig is made."""
+    """Authorities, service-account keys and the encryption key are in ``pki_dir``; an admin kubeconfig is made."""
 
     title = "Make the cluster's authorities"
 
@@ -61,7 +61,9 @@ class PkiMade(Irreversible):
 def must_be_private(path: Path) -> None:
     """Refuse a key that others may read."""
     if path.stat().st_mode & 0o077:
-        raise InputError(f"{path} can be read by others (mode {path.stat().st_mode & 0o777:04o})", hint=f"chmod 600 {path}")
+        raise InputError(
+            f"{path} can be read by others (mode {path.stat().st_mode & 0o777:04o})", hint=f"chmod 600 {path}"
+        )
 
 
 def _put(directory: Path, public: str, private: str, pair: Pair) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scaler.drivers import cni, found
 from scaler.errors import StepError
 from scaler.gateways.files import sha256
 from scaler.steps.base import played, roles_of, worker_binaries
@@ -43,9 +44,10 @@ class WorkerInstalled:
 
 
 def _acts(role: str, settings: Settings) -> bool:
-    idle = {"routed": settings.cni != "routed", "images": not settings.images}
-    idle["cni_plugins"] = settings.cni_plugins_version is None
-    return not idle.get(role, False)
+    acting = set(cni.of(settings.cni).roles)
+    others = {role for driver in found("cni").values() for role in driver.roles} - acting
+    idle = {"images": not settings.images, "cni_plugins": settings.cni_plugins_version is None}
+    return role not in others and not idle.get(role, False)
 
 
 def _variables(world: World, host: Host) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def error(outcome: Outcome | None, refused: dict[str, str]) -> ScalerError | Non
     made = outcome.made if outcome else ()
     again = f"repair {', '.join(failed)}, then run the same command again: it finishes what is missing"
     if made:
-        return PartialError(f"{len(made)} of {len(made) + len(failed)} hosts made it\n" + "\n".join(reasons), hint=again)
+        return PartialError(
+            f"{len(made)} of {len(made) + len(failed)} hosts made it\n" + "\n".join(reasons), hint=again
+        )
     return StepError("no host made it\n" + "\n".join(reasons), hint=again)
 
 

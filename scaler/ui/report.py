@@ -1,4 +1,4 @@
-"""One command's voice: ``text`` for people, ``json`` for one envelope at the end, ``jsonl`` for every event as it comes.
+"""One command's voice: text for people, json for one envelope at the end, jsonl for every event as it comes.
 
 The envelope: ``{"schema": "scaler/v1", "command": …, "ok": …, "exit_code": …, "data": {…}}``, with
 ``"error": {"kind", "message", "hint"}`` where something went wrong. Results go to standard output, all else to
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = "scaler/v1"
 
 
-class Output(str, Enum):
+class Output(StrEnum):
     """Formats of --output."""
 
     text = "text"

@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
 
 class JoinCheck(NamedTuple):
-    """A check: its name, where its line runs (the new node's pod or the peer's), and the line; none is 'does not apply'.
+    """A check: its name, where its line runs (in the new node's pod or the peer's), and the line, if it applies.
 
     The line ends with status 0 where the check holds; what it prints otherwise is the reason.
     """
@@ -40,7 +40,7 @@ def fetch(address: str, what: str) -> str:
     """Return a line that gets the whole body from ``address`` in at most four tries."""
     get = f"printf 'GET /body HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} {PORT} 2>/dev/null | wc -c"
     return (
-        f"i=0; while [ $i -lt 4 ]; do n=$({get}); [ \"$n\" -ge {BODY_BYTES} ] && exit 0; i=$((i+1)); sleep 0.5; done; "
+        f'i=0; while [ $i -lt 4 ]; do n=$({get}); [ "$n" -ge {BODY_BYTES} ] && exit 0; i=$((i+1)); sleep 0.5; done; '
         f"echo '{what} sent '$n' of {BODY_BYTES} bytes'; exit 1"
     )
 

@@ -58,7 +58,9 @@ class Check(NamedTuple):
 def examine(subject: Subject) -> list[Finding]:
     """Return all findings of all checks about ``subject``."""
     return [
-        Finding(check=check.name, host=subject.host.name, message=told.message, remedy=told.remedy, warning=told.warning)
+        Finding(
+            check=check.name, host=subject.host.name, message=told.message, remedy=told.remedy, warning=told.warning
+        )
         for check in found("preflight")
         for told in check.look(subject)
     ]

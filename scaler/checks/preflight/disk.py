@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 # Binaries twice over (staged beside the old ones), and below kubelet's own eviction threshold a node is useless.
-NEEDED = {"/usr/local/bin": 600 * MIB, "/etc": 16 * MIB, "/var/lib/kubelet": 1024 * MIB, "/var/lib/containerd": 1024 * MIB}
+NEEDED = {
+    "/usr/local/bin": 600 * MIB,
+    "/etc": 16 * MIB,
+    "/var/lib/kubelet": 1024 * MIB,
+    "/var/lib/containerd": 1024 * MIB,
+}
 
 
 def _look(subject: Subject) -> Iterator[Told]:

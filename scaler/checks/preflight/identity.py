@@ -17,13 +17,17 @@ def _look(subject: Subject) -> Iterator[Told]:
     if not facts.machine_id:
         yield Told("/etc/machine-id is empty", "run systemd-machine-id-setup")
     if host.address not in facts.addresses:
-        yield Told(f"address {host.address} is not on the host (it has {', '.join(facts.addresses)})", "correct ansible_host")
+        yield Told(
+            f"address {host.address} is not on the host (it has {', '.join(facts.addresses)})", "correct ansible_host"
+        )
     yield from _among_nodes(subject)
     for other, theirs in subject.others:
         if theirs.machine_id == facts.machine_id:
             yield Told(f"machine-id {facts.machine_id} is also {other.name}'s", _CLONE)
         if facts.product_uuid and theirs.product_uuid == facts.product_uuid:
-            yield Told(f"product_uuid {facts.product_uuid} is also {other.name}'s", "give the virtual machine its own UUID")
+            yield Told(
+                f"product_uuid {facts.product_uuid} is also {other.name}'s", "give the virtual machine its own UUID"
+            )
         if set(theirs.macs) & set(facts.macs):
             yield Told(f"MAC {min(set(theirs.macs) & set(facts.macs))} is also {other.name}'s", "give it its own MAC")
 

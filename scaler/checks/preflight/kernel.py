@@ -18,7 +18,9 @@ CONTROLLERS = {1: {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer"}, 
 def _look(subject: Subject) -> Iterator[Told]:
     facts, version = subject.facts, subject.cluster.settings.kubernetes_version
     if facts.cgroup == 1 and versions.refuses_cgroup_v1(version):
-        yield Told(f"has cgroup v1, which a kubelet {version} refuses", "boot it with systemd.unified_cgroup_hierarchy=1")
+        yield Told(
+            f"has cgroup v1, which a kubelet {version} refuses", "boot it with systemd.unified_cgroup_hierarchy=1"
+        )
     lacking = CONTROLLERS[facts.cgroup] - set(facts.controllers)
     if lacking:
         yield Told(f"the kernel lacks cgroup controllers: {', '.join(sorted(lacking))}", "switch them on at boot")

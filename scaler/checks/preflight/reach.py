@@ -15,7 +15,9 @@ def _look(subject: Subject) -> Iterator[Told]:
     direct = [reach for reach in subject.facts.reach if reach.endpoint != endpoint]
     for reach in subject.facts.reach:
         if reach.endpoint == endpoint and reach.error:
-            yield Told(f"cannot reach the API through {endpoint}: {reach.error}", "check routes and firewalls from there")
+            yield Told(
+                f"cannot reach the API through {endpoint}: {reach.error}", "check routes and firewalls from there"
+            )
     if direct and all(reach.error for reach in direct):
         told = "; ".join(f"{reach.endpoint}: {reach.error}" for reach in direct)
         yield Told(f"cannot reach any master directly: {told}", "check routes and firewalls from there")

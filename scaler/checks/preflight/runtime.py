@@ -22,7 +22,9 @@ def _look(subject: Subject) -> Iterator[Told]:
     if least and versions.parts(version) < versions.parts(least):
         yield Told(f"containerd {version} is too old for kubelet {settings.kubernetes_version}, {least} is needed")
     if below and versions.parts(version) >= versions.parts(below):
-        yield Told(f"containerd {version} is too new for kubelet {settings.kubernetes_version}: it must be below {below}")
+        yield Told(
+            f"containerd {version} is too new for kubelet {settings.kubernetes_version}: it must be below {below}"
+        )
 
 
 CHECK = Check("runtime", _look)

@@ -22,7 +22,9 @@ def _look(subject: Subject) -> Iterator[Told]:
     if not facts.systemd:
         yield Told("does not run systemd", "use a host with systemd")
     if versions.parts(facts.python)[:2] < _PYTHON:
-        yield Told(f"has Python {facts.python}, 3.8 is needed", "install a newer one and set ansible_python_interpreter")
+        yield Told(
+            f"has Python {facts.python}, 3.8 is needed", "install a newer one and set ansible_python_interpreter"
+        )
 
 
 CHECK = Check("system", _look)

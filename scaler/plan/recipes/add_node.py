@@ -71,9 +71,7 @@ def _same_and_ready(host: Host, node: Node) -> None:
         )
 
 
-def plan(
-    cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnings: Iterable[str] = ()
-) -> Plan:
+def plan(cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnings: Iterable[str] = ()) -> Plan:
     """Return the plan that makes workers of ``hosts``; empty where all of them are there."""
     stands: Mapping[str, Standing] = {host.name: standing(host, cluster, state) for host in hosts}
     by_name = {host.name: host for host in hosts}

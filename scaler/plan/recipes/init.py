@@ -1,6 +1,6 @@
 """Make a cluster's first master, its etcd and its load balancers, by the roles that add-master uses too.
 
-    CA and certificates → etcd and control plane → load balancers → API answers → cluster-wide objects → its own kubelet
+CA and certificates → etcd and control plane → load balancers → API answers → cluster-wide objects → its own kubelet
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def plan(cluster: Cluster) -> Plan:
         )
     master = (cluster.masters[0].name,)
     balancers = tuple(host.name for host in cluster.loadbalancers)
-    steps = [StepSpec(step=name, hosts=balancers if name == "loadbalancer_installed" else master) for name in BEFORE_NODES]
+    steps = [
+        StepSpec(step=name, hosts=balancers if name == "loadbalancer_installed" else master) for name in BEFORE_NODES
+    ]
     steps += [StepSpec(step=name, hosts=master) for name in add_node.STEPS if name != "inventory_written"]
     return Plan(
         change="init",
