@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app import preflight
-from scaler.errors import InputError, PreflightError
+from scaler.checks.preflight.system import ARCHITECTURES
+from scaler.errors import InputError, IntegrityError, PreflightError
 from scaler.gateways import kube, kubeconfig
+from scaler.gateways.process import run
+from scaler.gateways.store import Binary
 from scaler.model import versions
 from scaler.plan.recipes import add_node
 from scaler.plan.recipes.add_node import Standing
@@ -75,7 +79,7 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     cluster = session.cluster
     progress(f"reading cluster {cluster.name}")
     with ThreadPoolExecutor(max_workers=1) as pool:
-        verified = pool.submit(session.store.verify, worker_binaries(cluster.settings), progress)
+        verified = pool.submit(_binaries_are_right, session, progress)
         state = kube.look(session.kube)
         _versions_agree(cluster, state)
         stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
@@ -96,6 +100,17 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     fit = [host for host in hosts if host.name not in refused]
     warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
     return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
+
+
+def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:
+    """Verify the digests of what a worker gets, and that the kubelet says the version it is filed under."""
+    settings = session.cluster.settings
+    session.store.verify(worker_binaries(settings), progress)
+    kubelet = Binary("kubernetes", settings.kubernetes_version, settings.kubernetes_arch, "kubelet")
+    if ARCHITECTURES.get(platform.machine()) == settings.kubernetes_arch:
+        said = run([str(session.store.path(kubelet)), "--version"]).out.strip()
+        if not said.endswith(f" v{settings.kubernetes_version}"):
+            raise IntegrityError(f"{kubelet.path} says {said!r}", hint="put the right file into the store")
 
 
 def _adopted(stands: dict[str, Standing], finding: Finding) -> bool:

@@ -44,9 +44,8 @@ class Session:
     @property
     def kube(self) -> Kubectl:
         """The API, by the cluster's own kubectl."""
-        settings = self.cluster.settings
-        binary = self.store.path(Binary("kubernetes", settings.kubernetes_version, settings.kubernetes_arch, "kubectl"))
-        return Kubectl(binary, settings.admin_kubeconfig, cache_dir() / "kubectl" / self.cluster.name)
+        binary = kubectl_of(self.cluster, self.store)
+        return Kubectl(binary, self.cluster.settings.admin_kubeconfig, cache_dir() / "kubectl" / self.cluster.name)
 
     def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
         """Run ``plan``, journalled."""
@@ -78,6 +77,13 @@ def read_cluster(name: str) -> Cluster:
     """Read the inventory of cluster ``name``."""
     labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
     return inventory.read(inventory.find(name, [labs / name / "inventory"]))
+
+
+def kubectl_of(cluster: Cluster, store: Store | None = None) -> Path:
+    """Return the kubectl of the cluster's own version, verified."""
+    settings = cluster.settings
+    store = store or Store(settings)
+    return store.path(Binary("kubernetes", settings.kubernetes_version, settings.kubernetes_arch, "kubectl"))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def listeners():
             words = line.split()
             if words[3] == "0A":
                 inodes[words[9]] = int(words[1].rsplit(":", 1)[1], 16)
-    owners = {}
+    owners = {}  # type: dict[str, str]
     for link in glob.glob("/proc/[0-9]*/fd/*"):
         try:
             target = os.readlink(link)

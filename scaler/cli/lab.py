@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaler.cli.options import Format
 from scaler.ui.report import Output, reporting
+
+if TYPE_CHECKING:
+    from scaler.lab.host import Host
 
 Name = Annotated[str, typer.Option("--name", "-n", help="The lab's name; two labs share nothing.")]
 HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab, like n1.")]
@@ -130,7 +133,7 @@ def do(
         report.result({"host": host, "done": verb}, lambda: typer.echo(f"{host}: {verb} done"))
 
 
-def _host(hosts: tuple["lab.Host", ...], name: str) -> "lab.Host":  # noqa: F821, UP037 - a command starts without the lab
+def _host(hosts: tuple[Host, ...], name: str) -> Host:
     from scaler.errors import InputError
 
     found = next((host for host in hosts if host.name == name), None)

@@ -36,8 +36,7 @@ def _root(
 
 
 for _module in sorted(module.name for module in pkgutil.iter_modules(cli.__path__)):
-    _command = importlib.import_module(f"scaler.cli.{_module}") if _module != "main" else None
-    if hasattr(_command, "register"):
+    if _module != "main" and hasattr(_command := importlib.import_module(f"scaler.cli.{_module}"), "register"):
         _command.register(app)
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 
+# As for hosts in preflight; slewing by an NTP client stays far below.
+JUMP_SECONDS = 2.0
+
+
 @dataclass
 class Outcome:
     """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back."""
@@ -43,6 +47,7 @@ class Engine:
         self._left: dict[str, str] = {}
         self._begun: list[StepSpec] = []
         self._seconds: dict[str, float] = {}
+        self._clock = self._offset()
 
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
@@ -52,6 +57,9 @@ class Engine:
             for spec in plan.steps:
                 if not self._step(plan, spec):
                     break
+        except ScalerError as e:
+            self._tell("run-ended", message=e.message)
+            raise
         except KeyboardInterrupt:
             self._tell("run-ended", message="interrupted")
             raise AbortedError(
@@ -76,6 +84,7 @@ class Engine:
         if not hosts:
             return bool(not spec.hosts or set(self._failed) < {host.name for host in plan.hosts})
         names = [host.name for host in hosts]
+        self._clock_must_be_steady()
         self._tell("step-intent", spec.step, names)
         self._world.say = lambda message: self._tell("step-progress", spec.step, names, message)
         self._begun.append(spec)
@@ -89,6 +98,18 @@ class Engine:
             self._undo(plan.host(name))
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
+
+    def _offset(self) -> float:
+        return self._world.clock.now().timestamp() - self._world.clock.monotonic()
+
+    def _clock_must_be_steady(self) -> None:
+        """Stop where this machine's clock jumped: certificates, tokens and leases made since would be wrong."""
+        jump = self._offset() - self._clock
+        if abs(jump) > JUMP_SECONDS:
+            raise ScalerError(
+                f"this machine's clock jumped by {jump:+.0f} s during the run; nothing more is done",
+                hint="let time settle (chronyc tracking), then run the same command again",
+            )
 
     def _apply(self, spec: StepSpec, hosts: Sequence[Host]) -> Failures:
         try:

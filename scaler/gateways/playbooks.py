@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Connection, Host
 
 _MAX_FORKS = 50
+UNREACHABLE = "the host was lost"
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ class _Results:
             if self._progress:
                 self._progress(f"{host}: {task}")
         elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
-            self._failures[host] = f"{task}: {_told(result)}"
+            away = f"{UNREACHABLE}: " if kind == "runner_on_unreachable" else ""
+            self._failures[host] = f"{away}{task}: {_told(result)}"
         return False
 
     @property

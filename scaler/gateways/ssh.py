@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from scaler.gateways.clock import Clock
     from scaler.model.inventory import Connection, Host
 
 CONNECT_TIMEOUT = 8.0
@@ -59,6 +60,20 @@ def fingerprint(key: paramiko.PKey) -> str:
     """Return a key's fingerprint the way ssh-keygen prints it."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"
+
+
+def host_key(address: str, port: int) -> paramiko.PKey:
+    """Return the key that the host at ``address`` shows; nothing is believed and no login is tried."""
+    try:
+        with socket.create_connection((address, port), timeout=CONNECT_TIMEOUT) as raw:
+            transport = paramiko.Transport(raw)
+            try:
+                transport.start_client(timeout=CONNECT_TIMEOUT)
+                return transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (OSError, paramiko.SSHException, EOFError) as e:
+        raise UnreachableError(f"{address}:{port} shows no SSH host key: {e or type(e).__name__}") from e
 
 
 class _Refuse(paramiko.MissingHostKeyPolicy):
@@ -189,6 +204,23 @@ def _new_client(known_hosts: Path) -> paramiko.SSHClient:
         client.load_host_keys(str(known_hosts))
     client.set_missing_host_key_policy(_Refuse())
     return client
+
+
+def patiently(ssh: Ssh, clock: Clock, host: Host, argv: Sequence[str], *, timeout: float, patience: float) -> Said:
+    """Run ``argv`` on ``host``, again and again while the host is away (a reboot) for at most ``patience`` seconds.
+
+    Only for commands that may run twice. A host that comes back with another key is not waited for.
+    """
+    deadline = clock.monotonic() + patience
+    while True:
+        try:
+            return ssh.run(host, argv, timeout=timeout)
+        except (HostKeyError, SudoError):
+            raise
+        except UnreachableError:
+            if clock.monotonic() >= deadline:
+                raise
+            clock.sleep(1.0)
 
 
 def on_each(hosts: Iterable[Host], work: Callable[[Host], T]) -> dict[str, T | ScalerError]:

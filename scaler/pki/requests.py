@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from cryptography.x509 import CertificateSigningRequest, ObjectIdentifier
@@ -26,12 +26,10 @@ def read(pem: bytes) -> Asked:
     request = x509.load_pem_x509_csr(pem)
     if not request.is_signature_valid:
         raise ValueError("the request is not signed by its own key")
-    try:
-        alternatives = list(
-            request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value  # type: ignore[arg-type]
-        )
-    except x509.ExtensionNotFound:
-        alternatives = []
+    alternatives: list[x509.GeneralName] = []
+    for extension in request.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            alternatives = list(extension.value)
     dns = frozenset(n.value for n in alternatives if isinstance(n, x509.DNSName))
     addresses = frozenset(str(n.value) for n in alternatives if isinstance(n, x509.IPAddress))
     return Asked(

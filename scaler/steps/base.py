@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host, Settings
     from scaler.plan.plan import Plan
 
+CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+
 Failures = dict[str, str]
 """Host to the reason why the step did not succeed on it; a host that is not in it succeeded."""
 
@@ -105,12 +108,10 @@ def worker_binaries(settings: Settings) -> tuple[Binary, ...]:
     arch, kubernetes = settings.kubernetes_arch, settings.kubernetes_version
     files = [Binary("kubernetes", kubernetes, arch, name) for name in ("kubelet", "kube-proxy")]
     if settings.runtime_source == "store":
-        names = ("containerd", "containerd-shim-runc-v2", "ctr")
-        files += [Binary("containerd", settings.containerd_version or "", arch, name) for name in names]
+        files += [Binary("containerd", settings.containerd_version or "", arch, name) for name in CONTAINERD]
         files.append(Binary("runc", settings.runc_version or "", arch, "runc"))
     if settings.cni_plugins_version:
-        names = ("bridge", "host-local", "loopback", "portmap")
-        files += [Binary("cni-plugins", settings.cni_plugins_version, arch, name) for name in names]
+        files += [Binary("cni-plugins", settings.cni_plugins_version, arch, name) for name in CNI_PLUGINS]
     for image in settings.images:
         component, version, _, name = image.split("/")
         files.append(Binary(component, version.removeprefix("v"), arch, name))

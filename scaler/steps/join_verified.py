@@ -11,7 +11,7 @@ from scaler.errors import ScalerError
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import KubeError, nodes
 from scaler.steps.base import Irreversible
-from scaler.steps.verification_objects import objects
+from scaler.steps.verification_objects import objects, verification_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ class _Proof:
     """One verification."""
 
     def __init__(self, world: World, names: list[str], peer: str) -> None:
-        self.namespace = f"scaler-verify-{world.run}"
+        self.namespace = verification_namespace(world.run)
         self._world = world
         self._kube = world.kube
         self._names = names

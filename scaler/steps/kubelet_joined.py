@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
+from scaler.gateways.ssh import patiently
 from scaler.pki.approval import Expected, refusal
 from scaler.steps.credentials_issued import GROUP, drop_token
 
@@ -28,6 +29,8 @@ JOIN_SECONDS = 120.0
 READY_TIMES = 3
 READY_EVERY = 1.0
 ALIVE_EVERY = 5.0
+# How long a host may be away before it counts as dead: a real machine's reboot takes minutes, but its neighbours wait.
+REBOOT_SECONDS = 45.0
 # The kubelet tells its heartbeat in whole seconds of the host's own clock, which preflight held to 2 s.
 CLOCK_SLACK = 3.0
 
@@ -135,11 +138,15 @@ class _Join:
             self._alive = None
         if self._alive is None and now - self._asked >= ALIVE_EVERY:
             self._asked = now
-            self._alive = pool.submit(self._world.ssh.run, self.host, ["true"], timeout=ALIVE_EVERY * 2)
+            self._alive = pool.submit(_ask, self._world, self.host)
+
+
+def _ask(world: World, host: Host) -> None:
+    patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)
 
 
 def _restart(world: World, host: Host) -> None:
-    said = world.ssh.run(host, ["sh", "-c", _RESTART], timeout=90)
+    said = patiently(world.ssh, world.clock, host, ["sh", "-c", _RESTART], timeout=90, patience=REBOOT_SECONDS)
     if said.status != 0:
         raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
 

@@ -9,6 +9,7 @@ from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import nodes
 from scaler.model import versions
 from scaler.plan.recipes.add_node import RUN_ANNOTATION
+from scaler.steps.verification_objects import verification_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,11 @@ class NodesRegistered:
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Create what is missing, cordon what an earlier run left; then wait for the pod CIDRs."""
         names = [host.name for host in hosts]
-        there = {node.name for node in nodes(world.kube, names)}
+        found = nodes(world.kube, names)
+        there = {node.name for node in found}
+        # What a run that was killed left of its verification; its tokens end by themselves.
+        runs = {node.metadata.annotations.get(RUN_ANNOTATION, "") for node in found} - {""}
+        world.kube.delete("namespaces", [verification_namespace(run) for run in sorted(runs)])
         if there:
             world.kube.call(["annotate", "nodes", *sorted(there), "--overwrite", f"{RUN_ANNOTATION}={world.run}"])
             world.kube.call(["cordon", *sorted(there)])

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 _LABEL = {"app": "scaler-verify"}
 
 
+def verification_namespace(run: str) -> str:
+    """Return the namespace that ``run`` verifies in."""
+    return f"scaler-verify-{run}"
+
+
 def objects(
     namespace: str, on: list[str], settings: Settings, log_line: str
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:

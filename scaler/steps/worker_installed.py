@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scaler.drivers import cni, found
-from scaler.errors import StepError
+from scaler.errors import StepError, UnreachableError
 from scaler.gateways.files import sha256
+from scaler.gateways.playbooks import UNREACHABLE
+from scaler.gateways.ssh import patiently
 from scaler.steps.base import played, roles_of, worker_binaries
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 PLAYBOOK = "worker_install.yml"
 REMOVAL = "worker_remove.yml"
+REBOOT_SECONDS = 45.0
 
 
 class WorkerInstalled:
@@ -34,13 +37,30 @@ class WorkerInstalled:
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Run the playbook for all hosts at once."""
-        return played(world, PLAYBOOK, "workers", hosts, {host.name: _variables(world, host) for host in hosts})
+        variables = {host.name: _variables(world, host) for host in hosts}
+        failures = played(world, PLAYBOOK, "workers", hosts, variables)
+        returned = [host for host in hosts if host.name in failures and _was_away(world, host, failures[host.name])]
+        if returned:
+            again = played(world, PLAYBOOK, "workers", returned, variables)
+            failures = {name: why for name, why in failures.items() if name not in {h.name for h in returned}} | again
+        return failures
 
     def undo(self, world: World, host: Host) -> None:
         """Stop the units and give the host back as it was."""
         failures = played(world, REMOVAL, "workers", [host], {})
         if failures:
             raise StepError(f"{host.name} could not be cleaned: {failures[host.name]}")
+
+
+def _was_away(world: World, host: Host, failure: str) -> bool:
+    """Tell whether ``host`` failed only because it was away for a while (a reboot), and is back."""
+    if UNREACHABLE not in failure:
+        return False
+    try:
+        patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)
+    except UnreachableError:
+        return False
+    return True
 
 
 def _acts(role: str, settings: Settings) -> bool:

@@ -19,7 +19,7 @@ def _look(subject: Subject) -> Iterator[Told]:
         network = ipaddress.ip_network(cidr)
         for text in subject.facts.routes:
             route = _network(text)
-            if route and route.prefixlen and route.version == network.version and route.overlaps(network):  # type: ignore[arg-type]
+            if route and route.prefixlen and route.version == network.version and route.overlaps(network):
                 yield Told(f"its route {text} overlaps the {what} network {cidr}", "remove the route, or renumber")
 
 

@@ -10,14 +10,14 @@ from scaler.model import versions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What Ansible 2.19 needs on a managed host.
 _PYTHON = (3, 8)
 
 
 def _look(subject: Subject) -> Iterator[Told]:
     facts, settings = subject.facts, subject.cluster.settings
-    if _ARCHITECTURES.get(facts.arch) != settings.kubernetes_arch:
+    if ARCHITECTURES.get(facts.arch) != settings.kubernetes_arch:
         yield Told(f"is {facts.arch}, the cluster's binaries are {settings.kubernetes_arch}", "use a host that fits")
     if not facts.systemd:
         yield Told("does not run systemd", "use a host with systemd")

@@ -1,0 +1,27 @@
+"""``scaler kubectl``."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from scaler.cli.options import Cluster
+from scaler.ui.report import Output, reporting
+
+
+def kubectl(context: typer.Context, cluster: Cluster) -> None:
+    """Run the cluster's own kubectl as its administrator: scaler kubectl --cluster lab -- get nodes."""
+    with reporting("kubectl", Output.text):
+        from scaler.app.session import kubectl_of, read_cluster
+
+        known = read_cluster(cluster)
+        binary = kubectl_of(known)
+        argv = [str(binary), f"--kubeconfig={known.settings.admin_kubeconfig}", *context.args]
+        os.execv(binary, argv)  # noqa: S606 - the terminal becomes kubectl's own
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("kubectl", context_settings=settings)(kubectl)
