@@ -78,28 +78,36 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     """
     cluster = session.cluster
     progress(f"reading cluster {cluster.name}")
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        verified = pool.submit(_binaries_are_right, session, progress)
-        state = kube.look(session.kube)
-        _versions_agree(cluster, state)
-        stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
-        candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
-        findings: list[Finding] = []
-        if candidates:
-            progress(f"examining {', '.join(host.name for host in candidates)}")
-            endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
-            authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
-            findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
-            findings = [
-                f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})
-            ]
-            verified.result()
+    state = kube.look(session.kube)
+    _versions_agree(cluster, state)
+    stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
+    candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
+    findings = _examine(session, candidates, state, stands, progress) if candidates else []
     refused = {f.host: f"{f.check}: {f.message}" for f in findings if not f.warning}
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(_told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
     warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
     return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
+
+
+def _examine(
+    session: Session,
+    candidates: Sequence[Host],
+    state: ClusterState,
+    stands: dict[str, Standing],
+    progress: Callable[[str], None],
+) -> list[Finding]:
+    """Verify the binaries and probe the hosts, both at once; return what was found about the hosts."""
+    cluster = session.cluster
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        verified = pool.submit(_binaries_are_right, session, progress)
+        progress(f"examining {', '.join(host.name for host in candidates)}")
+        endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
+        authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
+        findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
+        verified.result()
+    return [f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})]
 
 
 def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:

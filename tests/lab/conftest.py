@@ -1,0 +1,164 @@
+"""A real cluster for the tests of this folder: one master behind HAProxy, and hosts on standby."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scaler.gateways.process import Completed, run
+from scaler.lab import lab
+from scaler.lab.layout import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scaler.lab.host import Host
+
+NAME = "test"
+WORKERS = ("n1", "n2", "n3", "n4")
+SCALER = str(Path(sys.executable).with_name("scaler"))
+
+# What scaler could write on a host: every file's digest, mode and owner.
+TREE = """
+import hashlib, json, os, sys
+found = {}
+for top in ("/etc", "/usr/local", "/var/lib/scaler", "/var/cache/scaler", "/var/lib/kubelet", "/var/lib/kube-proxy",
+            "/var/lib/cni", "/opt"):
+    for place, directories, files in os.walk(top):
+        directories[:] = [d for d in directories if not os.path.ismount(os.path.join(place, d)) and d != "pods"]
+        for name in files:
+            path = os.path.join(place, name)
+            if os.path.islink(path):
+                found[path] = os.readlink(path)
+            elif os.path.isfile(path):
+                told = os.stat(path)
+                with open(path, "rb") as file:
+                    found[path] = [hashlib.sha256(file.read()).hexdigest(), oct(told.st_mode), told.st_uid]
+json.dump(found, sys.stdout)
+"""
+PROCESSES = """
+import glob, json, sys
+found = {}
+for path in glob.glob("/proc/[0-9]*/stat"):
+    try:
+        text = open(path).read()
+    except OSError:
+        continue
+    name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
+    if name in {UNITS}:
+        found[name + " " + text.split()[0]] = rest[19]
+json.dump(found, sys.stdout)
+"""
+UNITS = {
+    "kubelet",
+    "kube-proxy",
+    "containerd",
+    "kube-apiserver",
+    "etcd",
+    "kube-controller",
+    "kube-scheduler",
+    "haproxy",
+}
+
+
+@dataclass
+class Cluster:
+    """The lab's cluster, and scaler as its user runs it."""
+
+    where: Lab
+    state: Path
+    hosts: dict[str, Host]
+    baseline: bytes = b""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def scaler(self, *argv: str, **environment: str) -> Completed:
+        """Run scaler as a user does."""
+        return run([SCALER, *argv], check=False, timeout=300, env={**self.environment, **environment})
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start scaler and leave it running, its JSON lines to be read."""
+        return subprocess.Popen(
+            [SCALER, *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **self.environment},
+        )
+
+    def add(self, *argv: str, **more: str) -> tuple[int, dict[str, Any]]:
+        """Run ``scaler add-node … --yes --output json``; return the exit code and the envelope."""
+        done = self.scaler("add-node", *argv, "--cluster", NAME, "--yes", "--output", "json", **more)
+        assert done.out, done.err
+        return done.status, json.loads(done.out)
+
+    def kubectl(self, *argv: str, stdin: str = "") -> str:
+        """Run the cluster's kubectl."""
+        return run([SCALER, "kubectl", "--cluster", NAME, "--", *argv], stdin=stdin, env=self.environment).out
+
+    def nodes(self) -> dict[str, Any]:
+        """Return the Nodes by name."""
+        return {n["metadata"]["name"]: n for n in json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]}
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory's hosts file."""
+        return self.where.inventory / "hosts.yml"
+
+    def tree(self, host: str) -> dict[str, Any]:
+        """Return every file of ``host`` that scaler could have written."""
+        told: dict[str, Any] = json.loads(self.hosts[host].exec(["python3", "-c", TREE]).out)
+        return told
+
+    def processes(self, host: str) -> dict[str, str]:
+        """Return the components' processes on ``host`` with their start times."""
+        script = PROCESSES.replace("{UNITS}", repr(sorted(UNITS)))
+        told: dict[str, str] = json.loads(self.hosts[host].exec(["python3", "-c", script]).out)
+        return told
+
+    def pristine(self) -> None:
+        """Bring everything back to one master and empty hosts on standby."""
+        for name in self.nodes():
+            if name != "m1":
+                self.kubectl("delete", "node", name)
+        for name in WORKERS:
+            self.fresh(name)
+        self.inventory.write_bytes(self.baseline)
+
+    def fresh(self, name: str) -> None:
+        """Make ``name`` an empty host again, with its address and host key."""
+        host = self.hosts[name]
+        host.reset()
+        host.power_on()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.fail("the lab takes root")
+    state = tmp_path_factory.mktemp("state")
+    environment = {"SCALER_STATE_DIR": str(state)}
+    where = Lab(NAME)
+    keep = bool(os.environ.get("SCALER_TEST_KEEP_LAB"))
+    if not keep:
+        lab.down(NAME)
+    run([SCALER, "lab", "up", "--name", NAME, "--workers", str(len(WORKERS))], timeout=1800)
+    hosts = {host.name: host for host in lab.find_hosts(NAME)}
+    made = Cluster(where, state, hosts, environment=environment)
+    baseline = where.root / "baseline.yml"
+    if not baseline.exists():
+        run([SCALER, "init", "--cluster", NAME, "--yes"], timeout=300, env=environment)
+        shutil.copy2(made.inventory, baseline)
+    made.baseline = baseline.read_bytes()
+    try:
+        yield made
+    finally:
+        if not keep:
+            lab.down(NAME)
