@@ -137,7 +137,7 @@ def main():
                 "leftovers": [path for path in asked["leftovers"] if exists_or_holds(path)],
                 "ca_digest": hashlib.sha256(ca_file.encode()).hexdigest() if ca_file else "",
                 "receipt": receipt(),
-                "containerd": (output(containerd, "--version") + " - - -").split()[2] if containerd else "",
+                "containerd": (output(containerd, "--version") + " ? ? ?").split()[2] if containerd else "",
                 "routes": [
                     line.split()[0] for line in output("ip", "route", "show", "table", "all").splitlines() if line
                 ],

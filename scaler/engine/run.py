@@ -46,6 +46,7 @@ class Engine:
         self._failed: dict[str, str] = {}
         self._left: dict[str, str] = {}
         self._begun: list[StepSpec] = []
+        self._committed: set[str] = set()
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
 
@@ -96,6 +97,8 @@ class Engine:
             self._tell("host-failed", spec.step, [name], reason)
         for name in failures if plan.on_failure == "isolate" else ():
             self._undo(plan.host(name))
+        if steps.find(spec.step).commits:
+            self._committed |= set(names) - set(failures)
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
 
@@ -120,6 +123,10 @@ class Engine:
 
     def _undo(self, host: Host) -> None:
         """Take back, last step first, what was begun on ``host``; stop at what cannot be taken back and say so."""
+        if host.name in self._committed:
+            self._left[host.name] = "it has joined and stays; only what failed is missing"
+            self._tell("host-left", hosts=[host.name], message=self._left[host.name])
+            return
         begun = [spec for spec in reversed(self._begun) if host.name in spec.hosts]
         if all(isinstance(steps.find(spec.step), Irreversible) for spec in begun):
             return

@@ -59,9 +59,13 @@ class World:
 
 
 class Step(Protocol):
-    """One verb of a plan. ``apply`` compares before it acts, so a step can be repeated."""
+    """One verb of a plan. ``apply`` compares before it acts, so a step can be repeated.
+
+    Once a step that ``commits`` has succeeded for a host, a later failure takes nothing back there.
+    """
 
     title: str
+    commits: bool
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do to each of its hosts, a sentence a line."""
@@ -74,7 +78,9 @@ class Step(Protocol):
 
 
 class Irreversible:
-    """A step whose undo has nothing to take back."""
+    """A step whose undo has nothing to take back; ``commits`` says that from it on nothing is taken back any more."""
+
+    commits = False
 
     def undo(self, world: World, host: Host) -> None:
         """Nothing to take back."""

@@ -39,6 +39,7 @@ class CredentialsIssued:
     """Each host has a kubeconfig with a bootstrap token, and one for kube-proxy, ready in the private directory."""
 
     title = "Issue credentials"
+    commits = False
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

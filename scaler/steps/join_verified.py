@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
-START_SECONDS = 90.0
+START_SECONDS = 60.0
 ACCOUNT_SECONDS = 15.0
+PEERS = 3
 LOG_LINE = "scaler-verify-runs"
 
 
@@ -37,44 +38,47 @@ class JoinVerified(Irreversible):
         return [f"start a pod of {settings.verify_image} on it in a namespace of the run's own; check logs, {names}"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
-        """Start one pod a node and one on an old node, run all checks, and clean up whatever happens."""
+        """Start one pod a node and some on old nodes, run all checks, and clean up whatever happens."""
         names = [host.name for host in hosts]
-        peer = _peer(world, names)
-        proof = _Proof(world, names, peer)
+        proof = _Proof(world, names, _peers(world, names))
         try:
             return proof.run()
         finally:
+            # Forced, since a pod on an old node that has died would keep the namespace for ever.
+            world.kube.call(["delete", "pods", "--all", "-n", proof.namespace, "--force", "--grace-period=0"])
             world.kube.delete("namespaces", [proof.namespace])
 
 
-def _peer(world: World, names: list[str]) -> str:
-    """Return an old node that is Ready: a worker that takes pods sooner than a master, or none."""
+def _peers(world: World, names: list[str]) -> list[str]:
+    """Return up to three old nodes that are Ready, workers before masters: one of them may have died unnoticed."""
     old = [n for n in nodes(world.kube) if n.name not in names and n.ready]
     masters = {host.name for host in world.cluster.masters}
     old.sort(key=lambda n: (n.spec.unschedulable, n.name in masters, n.name))
-    return old[0].name if old else ""
+    workers = [n.name for n in old if n.name not in masters][: PEERS - 1]
+    return [*workers, *(n.name for n in old if n.name not in workers)][:PEERS]
 
 
 class _Proof:
     """One verification."""
 
-    def __init__(self, world: World, names: list[str], peer: str) -> None:
+    def __init__(self, world: World, names: list[str], peers: list[str]) -> None:
         self.namespace = verification_namespace(world.run)
         self._world = world
         self._kube = world.kube
         self._names = names
-        self._peer = peer
+        self._peers = peers
+        self._peer = ""
         self._pods: dict[str, dict[str, Any]] = {}
 
     def run(self) -> Failures:
-        on = [*self._names, self._peer] if self._peer else self._names
+        on = [*self._names, *self._peers]
         namespace, service, pods = objects(self.namespace, on, self._world.cluster.settings, LOG_LINE)
         self._kube.create([namespace, service])
         self._create(pods)
-        failed = self._wait(on)
-        if self._peer in failed:
-            # An old node that cannot start a pod is no reason to refuse a new one, but then nothing was proven.
-            raise ScalerError(f"the pod on old node {self._peer} does not start: {failed[self._peer]}")
+        failed = self._wait()
+        if self._peers and not self._peer:
+            told = "; ".join(f"{name}: {self._reason(name)}" for name in self._peers)
+            raise ScalerError(f"no pod starts on any old node to prove the network with: {told}")
         service_ip = self._kube.get("services", ["verify"], namespace=self.namespace)[0]["spec"]["clusterIP"]
         good = [name for name in self._names if name not in failed]
         with ThreadPoolExecutor(max_workers=max(len(good), 1)) as pool:
@@ -99,18 +103,21 @@ class _Proof:
         if not wait_until(self._world.clock, created, timeout=ACCOUNT_SECONDS, every=0.2):
             raise ScalerError(f"the verification pods cannot be created: {said}")
 
-    def _wait(self, on: list[str]) -> Failures:
+    def _wait(self) -> Failures:
+        """Wait for the pods on all new nodes and on one old node."""
+
         def all_ready() -> bool:
             told = self._kube.get("pods", namespace=self.namespace)
             self._pods = {pod["spec"]["nodeName"]: pod for pod in told}
-            return all(name in self._pods and _ready(self._pods[name]) for name in on)
+            self._peer = next((name for name in self._peers if self._runs(name)), "")
+            return all(map(self._runs, self._names)) and bool(self._peer or not self._peers)
 
         wait_until(self._world.clock, all_ready, timeout=START_SECONDS, every=0.3)
-        return {
-            name: f"pod-starts: not after {START_SECONDS:g} s: {self._reason(name)}"
-            for name in on
-            if name not in self._pods or not _ready(self._pods[name])
-        }
+        why = f"pod-starts: not after {START_SECONDS:g} s: "
+        return {name: why + self._reason(name) for name in self._names if not self._runs(name)}
+
+    def _runs(self, name: str) -> bool:
+        return name in self._pods and _ready(self._pods[name])
 
     def _reason(self, name: str) -> str:
         pod = self._pods.get(name)

@@ -52,6 +52,7 @@ class KubeletJoined:
     """Each node has its certificates and is Ready, and stays so."""
 
     title = "Join the kubelets"
+    commits = False
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

@@ -19,6 +19,8 @@ class NodesOpened(Irreversible):
     """The nodes take pods."""
 
     title = "Open the nodes"
+    # Workloads may be on it from here on.
+    commits = True
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

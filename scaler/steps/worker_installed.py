@@ -27,6 +27,7 @@ class WorkerInstalled:
     """Binaries, units and configuration are on the host, byte for byte, and the units run."""
 
     title = "Install and start the units"
+    commits = False
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

@@ -112,6 +112,11 @@ class Cluster:
         """The inventory's hosts file."""
         return self.where.inventory / "hosts.yml"
 
+    @property
+    def variables(self) -> Path:
+        """The inventory's variables."""
+        return self.where.inventory / "group_vars" / "all.yml"
+
     def tree(self, host: str) -> dict[str, Any]:
         """Return every file of ``host`` that scaler could have written."""
         told: dict[str, Any] = json.loads(self.hosts[host].exec(["python3", "-c", TREE]).out)

@@ -18,6 +18,9 @@ def _look(subject: Subject) -> Iterator[Told]:
     if not version:
         yield Told("containerd is not installed", "install the distribution's package, or set runtime_source: store")
         return
+    if not versions.parts(version):
+        yield Told("containerd --version does not say a version", "see whether containerd runs there at all")
+        return
     least, below = versions.containerd_bounds(settings.kubernetes_version)
     if least and versions.parts(version) < versions.parts(least):
         yield Told(f"containerd {version} is too old for kubelet {settings.kubernetes_version}, {least} is needed")

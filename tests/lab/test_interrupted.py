@@ -1,0 +1,195 @@
+"""What happens around a join: hosts die, reboot and fill up, operators meet, controllers are killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scaler.gateways.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from ipaddress import IPv4Address
+
+    from tests.lab.conftest import Cluster
+
+pytestmark = pytest.mark.lab
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def master(cluster: Cluster) -> Iterator[None]:
+    """Begin with empty hosts, and see that no test costs the control plane a restart."""
+    variables = cluster.variables.read_bytes()
+    cluster.pristine()
+    before = cluster.processes("m1")
+    yield
+    assert cluster.processes("m1") == before
+    cluster.variables.write_bytes(variables)
+
+
+def watch(cluster: Cluster, names: tuple[str, ...], at: str, do: Callable[[], None]) -> tuple[int, dict[str, Any]]:
+    """Add ``names``; when step ``at`` begins, ``do`` something; return the exit code and the envelope."""
+    argv = ["add-node", *names, "--cluster", "test", "--yes", "--output", "jsonl"]
+    with cluster.start(*argv) as process:
+        assert process.stdout is not None
+        last = ""
+        for line in process.stdout:
+            last = line
+            event = json.loads(line)
+            if (event.get("kind"), event.get("step")) == ("step-intent", at):
+                do()
+    told = json.loads(last) if last else {}
+    return process.returncode, told
+
+
+def is_cordoned(cluster: Cluster, name: str) -> bool:
+    return bool(cluster.nodes()[name]["spec"].get("unschedulable"))
+
+
+def test_a_host_that_dies_fails_alone_and_a_second_run_finishes_it(cluster: Cluster) -> None:
+    code, told = watch(cluster, ("n1", "n2"), "kubelet_joined", cluster.hosts["n2"].kill)
+    assert (code, told["data"]["added"]) == (2, ["n1"]), told
+    assert "SSH does not answer" in told["data"]["failed"]["n2"]
+    assert "stays cordoned" in told["data"]["left"]["n2"]
+    assert is_cordoned(cluster, "n2")
+    assert not is_cordoned(cluster, "n1")
+    assert "n2:" not in cluster.inventory.read_text().split("standby:")[0]
+    cluster.hosts["n2"].power_on()
+    assert is_cordoned(cluster, "n2")
+    code, told = cluster.add("n1", "n2")
+    assert (code, told["data"]["added"], told["data"]["present"]) == (0, ["n2"], ["n1"]), told
+    assert not is_cordoned(cluster, "n2")
+    assert "n2:" in cluster.inventory.read_text().split("standby:")[0]
+
+
+@pytest.mark.parametrize("step", ["worker_installed", "kubelet_joined"])
+def test_a_host_that_reboots_is_waited_for(cluster: Cluster, step: str) -> None:
+    code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot)
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+    assert not is_cordoned(cluster, "n1")
+
+
+def test_a_disk_that_fills_up_fails_its_host_alone_and_leaves_nothing_there(cluster: Cluster) -> None:
+    before = cluster.tree("n2")
+    full = lambda: cluster.hosts["n2"].fill(leave_bytes=60 * MIB)  # noqa: E731
+    code, told = watch(cluster, ("n1", "n2"), "worker_installed", full)
+    assert (code, told["data"]["added"]) == (2, ["n1"]), told
+    assert "No space left on device" in told["data"]["failed"]["n2"]
+    cluster.hosts["n2"].unfill()
+    assert cluster.tree("n2") == before
+    assert sorted(cluster.nodes()) == ["m1", "n1"]
+
+
+def test_a_node_that_work_does_not_run_on_is_taken_back(cluster: Cluster) -> None:
+    before = cluster.tree("n2")
+    # A firewall one way: packets to n2's pods are lost, those from them are not.
+    cluster.hosts["n2"].exec(
+        ["iptables", "-I", "FORWARD", "-o", "cni0", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"]
+    )
+    code, told = cluster.add("n1", "n2")
+    assert (code, told["data"]["added"]) == (2, ["n1"]), told
+    assert "reached-from-old-node" in told["data"]["failed"]["n2"]
+    assert told["data"]["left"] == {}
+    assert cluster.tree("n2") == before
+    assert cluster.processes("n2") == {}
+    assert sorted(cluster.nodes()) == ["m1", "n1"]
+    links = cluster.hosts["n2"].exec(["ip", "-br", "link"]).out
+    assert "cni0" not in links
+    assert "veth" not in links
+    assert "KUBE-" not in cluster.hosts["n2"].exec(["iptables-save"]).out
+
+
+def test_a_dead_worker_elsewhere_is_not_contacted_and_blocks_nothing(cluster: Cluster) -> None:
+    code, told = cluster.add("n1")
+    assert code == 0, told
+    cluster.hosts["n1"].kill()
+    with packets_to(cluster.hosts["n1"].address) as count:
+        code, told = cluster.add("n2")
+        assert count() == 0
+    assert (code, told["data"]["added"]) == (0, ["n2"]), told
+
+
+@contextmanager
+def packets_to(address: IPv4Address) -> Iterator[Callable[[], int]]:
+    """Count the packets that this machine itself sends to ``address``."""
+    rule = ["OUTPUT", "-d", str(address), "-m", "comment", "--comment", "scaler-test"]
+    run(["iptables", "-I", *rule])
+    try:
+        yield lambda: next(
+            int(line.split()[0])
+            for line in run(["iptables", "-nvxL", "OUTPUT"]).out.splitlines()
+            if "scaler-test" in line
+        )
+    finally:
+        run(["iptables", "-D", *rule])
+
+
+def test_a_second_operator_is_told_who_is_at_work(cluster: Cluster) -> None:
+    seen: list[tuple[int, dict[str, Any]]] = []
+    code, _ = watch(cluster, ("n1",), "worker_installed", lambda: seen.append(cluster.add("n2")))
+    assert code == 0
+    second, told = seen[0]
+    assert (second, told["error"]["kind"]) == (6, "locked")
+    assert "add-node n1" in told["error"]["message"]
+    assert sorted(cluster.nodes()) == ["m1", "n1"]
+
+
+@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
+def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> None:
+    argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
+    with cluster.start(*argv) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if (event.get("kind"), event.get("step")) == ("step-intent", step):
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert is_cordoned(cluster, "n1")
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+    assert not is_cordoned(cluster, "n1")
+    assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
+
+
+def test_an_inventory_edited_meanwhile_is_not_overwritten(cluster: Cluster) -> None:
+    def edit() -> None:
+        cluster.inventory.write_text(cluster.inventory.read_text() + "# by hand\n")
+
+    code, told = watch(cluster, ("n1",), "join_verified", edit)
+    assert code == 9, told
+    assert "was changed while this run went on" in told["error"]["message"]
+    text = cluster.inventory.read_text()
+    assert text == cluster.baseline.decode() + "# by hand\n"
+    assert not is_cordoned(cluster, "n1")
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+    assert "# by hand" in cluster.inventory.read_text()
+
+
+def test_a_host_given_by_address_joins_and_is_written_with_its_connection(cluster: Cluster) -> None:
+    text = cluster.inventory.read_text()
+    cluster.inventory.write_text("".join(line for line in text.splitlines(keepends=True) if "n4:" not in line))
+    key, address = str(cluster.where.client_key), str(cluster.hosts["n4"].address)
+    code, told = cluster.add(address, "--name", "web-1", "--user", "ops", "--key", key)
+    assert (code, told["data"]["added"]) == (0, ["web-1"]), told
+    workers = cluster.inventory.read_text().split("standby:")[0]
+    assert f"ansible_host: {address}" in workers
+    assert "ansible_user: ops" in workers
+
+
+def test_a_worker_whose_runtime_comes_from_the_store_joins(cluster: Cluster) -> None:
+    text = cluster.variables.read_text().replace("runtime_source: distribution", "runtime_source: store")
+    text = text.replace("cni_bin_dir: /usr/lib/cni", 'cni_plugins_version: "1.1.1"')
+    cluster.variables.write_text(text + 'containerd_version: "1.6.20"\nrunc_version: "1.1.5"\n')
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+    pid = cluster.hosts["n1"].exec(["systemctl", "show", "-P", "MainPID", "containerd"]).out.strip()
+    assert cluster.hosts["n1"].exec(["readlink", f"/proc/{pid}/exe"]).out.strip() == "/usr/local/bin/containerd"
+    assert "/opt/cni/bin/bridge" in cluster.tree("n1")
