@@ -61,7 +61,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 BLOCK = 1 << 20
 CACHE = Path("/var/cache/scaler")
-KEEP = Path("/var/lib/scaler/kept")
 
 
 def digest_of(path: Path) -> str | None:
@@ -94,6 +93,8 @@ class Bundle:
         self.files: list[dict[str, Any]] = module.params["files"]
         self.units: list[dict[str, Any]] = module.params["units"]
         self.receipt = Path(module.params["receipt"])
+        # What each bundle replaced, by digest; its own directory, since another bundle's receipt is another life.
+        self.kept = self.receipt.with_suffix(".kept")
         self.staged: dict[str, Path] = {}
         self.made: list[str] = []
 
@@ -236,8 +237,8 @@ class Bundle:
                 continue
             before = digest_of(dest)
             if before is not None:
-                KEEP.mkdir(parents=True, exist_ok=True, mode=0o700)
-                shutil.copy2(dest, KEEP / before)
+                self.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+                shutil.copy2(dest, self.kept / before)
             receipt["files"][file["dest"]] = before
         known = [unit["name"] for unit in receipt["units"]]
         for unit in self.units:
@@ -325,9 +326,10 @@ class Bundle:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(command, capture_output=True, timeout=60, check=False)
         end_pods()
+        remove_chains()
         for directory in self.module.params["wipe"]:
             wipe(Path(directory))
-        put_back(files, receipt["directories"])
+        put_back(files, self.kept, receipt["directories"])
         systemctl("daemon-reload")
         systemctl("reset-failed", *units)
         for unit in receipt["units"]:
@@ -342,15 +344,16 @@ def blocks_of(source: Any) -> Any:  # noqa: ANN401 - any binary file, and an ite
     return iter(lambda: source.read(BLOCK), b"")
 
 
-def put_back(files: dict[str, str | None], directories: list[str]) -> None:
-    """Give each file its former content, or remove it; then the directories that were made for them."""
+def put_back(files: dict[str, str | None], kept: Path, directories: list[str]) -> None:
+    """Give each file its former content out of ``kept``, or remove it; then the directories made for them."""
     for name, before in files.items():
         path = Path(name)
         if before is None:
             path.unlink(missing_ok=True)
-        elif (KEEP / before).exists():
+        elif (kept / before).exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(KEEP / before, path)
+            shutil.copy2(kept / before, path)
+    shutil.rmtree(kept, ignore_errors=True)
     for directory in reversed(directories):
         # Somebody else may have put something there since; then it stays.
         with contextlib.suppress(OSError):
@@ -358,12 +361,26 @@ def put_back(files: dict[str, str | None], directories: list[str]) -> None:
 
 
 def end_pods() -> None:
-    """Kill every process in a pod's cgroup and the shims that would look after it."""
+    """Kill every process in a pod's cgroup and the shims that would look after it; their networks end with them."""
     for cgroup in Path("/proc").glob("[0-9]*/cgroup"):
         with contextlib.suppress(OSError):
             name = (cgroup.parent / "comm").read_text().strip()
             if "kubepods" in cgroup.read_text() or name == "containerd-shim":
                 os.kill(int(cgroup.parent.name), signal.SIGKILL)
+    # A sandbox's network lives on in its mount; its end of the cable in the host goes with it.
+    for namespace in Path("/run/netns").glob("cni-*"):
+        subprocess.run(["umount", "-l", str(namespace)], capture_output=True, check=False)
+        namespace.unlink(missing_ok=True)
+
+
+def remove_chains() -> None:
+    """Take Kubernetes' chains, and the rules that jump to them, out of the packet filter; all else stays."""
+    for family in ("iptables", "ip6tables"):
+        with contextlib.suppress(OSError):
+            saved = subprocess.run([f"{family}-save"], capture_output=True, text=True, check=False).stdout
+            if "KUBE-" in saved:
+                kept = "".join(line for line in saved.splitlines(keepends=True) if "KUBE-" not in line)
+                subprocess.run([f"{family}-restore"], input=kept, text=True, capture_output=True, check=False)
 
 
 def wipe(path: Path) -> None:

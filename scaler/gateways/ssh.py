@@ -112,6 +112,10 @@ class ParamikoSsh:
         except (TimeoutError, paramiko.SSHException, OSError, EOFError) as e:
             self._forget(host)
             raise UnreachableError(f"{host.name}: lost while running {argv[0]}: {e or type(e).__name__}") from e
+        if said.status < 0:
+            # The channel closed without a status: the host or its sshd went away.
+            self._forget(host)
+            raise UnreachableError(f"{host.name}: lost while running {argv[0]}")
         if host.connection.needs_sudo and said.status == 1 and said.err.startswith("sudo:"):
             raise SudoError(
                 f"{host.name}: {host.connection.user} cannot become root: {said.err.splitlines()[0]}",

@@ -39,13 +39,15 @@ for i in $(seq 600); do
   [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] && break
   sleep 0.1
 done
-[ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || { echo 'no client certificate after 60 s' >&2; exit 1; }
+[ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || exit 3
 rm -f /var/lib/kubelet/bootstrap.kubeconfig
 # A kubelet that is still starting does not heed SIGTERM; it has nothing to lose yet.
 systemctl kill --signal=KILL kubelet.service
 exec systemctl restart kubelet.service
 """
-_LOG = ["journalctl", "-u", "kubelet.service", "-n", "50", "--no-pager", "-o", "cat"]
+NO_CERTIFICATE = 3
+_LOG = ["journalctl", "-u", "kubelet.service", "-n", "1000", "--no-pager", "-o", "cat"]
+_LINES = 50
 
 
 class KubeletJoined:
@@ -147,9 +149,17 @@ def _ask(world: World, host: Host) -> None:
 
 
 def _restart(world: World, host: Host) -> None:
-    said = patiently(world.ssh, world.clock, host, ["sh", "-c", _RESTART], timeout=90, patience=REBOOT_SECONDS)
-    if said.status != 0:
-        raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
+    """Restart the kubelet once it has its certificate; a host on its way down refuses that, and is asked again."""
+    deadline = world.clock.monotonic() + REBOOT_SECONDS
+    while True:
+        said = patiently(world.ssh, world.clock, host, ["sh", "-c", _RESTART], timeout=90, patience=REBOOT_SECONDS)
+        if said.status == 0:
+            return
+        if said.status == NO_CERTIFICATE:
+            raise ScalerError("it got no client certificate in 60 s")
+        if world.clock.monotonic() > deadline:
+            raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
+        world.clock.sleep(1.0)
 
 
 def _approve(world: World, waiting: Sequence[_Join]) -> None:
@@ -184,7 +194,9 @@ def _log(world: World, host: Host) -> str:
         said = world.ssh.run(host, _LOG, timeout=15)
     except ScalerError:
         return ""
-    return f"\nlast lines of kubelet.service on {host.name}:\n{said.out.rstrip()}"
+    # A kubelet tells all its flags at every start, which would be all one sees.
+    lines = [line for line in said.out.splitlines() if " FLAG: " not in line][-_LINES:]
+    return "\n".join(["", f"last lines of kubelet.service on {host.name}:", *lines])
 
 
 STEP = KubeletJoined()
