@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from scaler.errors import AbortedError, ScalerError
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from scaler.engine.events import Kind, Observer
     from scaler.model.inventory import Host
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
 
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
+
+
+GO_ON = "run the same command again: it looks at what is there and goes on from it"
+
+
+@contextmanager
+def interruptible(act: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT call ``act`` meanwhile, where this is the thread that gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass
@@ -49,24 +67,27 @@ class Engine:
         self._committed: set[str] = set()
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
+        self._stop = False
 
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
         plan = self._world.plan
         self._tell("run-started", hosts=[host.name for host in plan.hosts], data=plan.to_json())
         try:
-            for spec in plan.steps:
-                if not self._step(plan, spec):
-                    break
+            with interruptible(self._interrupted):
+                for spec in plan.steps:
+                    if self._stop:
+                        raise AbortedError(
+                            f"stopped in order before step {spec.step} of run {self._world.run}", hint=GO_ON
+                        )
+                    if not self._step(plan, spec):
+                        break
         except ScalerError as e:
             self._tell("run-ended", message=e.message)
             raise
         except KeyboardInterrupt:
-            self._tell("run-ended", message="interrupted")
-            raise AbortedError(
-                f"interrupted in run {self._world.run}",
-                hint="run the same command again: it looks at what is there and goes on from it",
-            ) from None
+            self._tell("run-ended", message="aborted by a second interruption")
+            raise AbortedError(f"aborted in the middle of run {self._world.run}", hint=GO_ON) from None
         stopped = self._failed and plan.on_failure == "stop"
         outcome = Outcome(
             run=self._world.run,
@@ -101,6 +122,13 @@ class Engine:
             self._committed |= set(names) - set(failures)
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
+
+    def _interrupted(self) -> None:
+        """Stop before the next step; a second interruption aborts at once."""
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        self._world.say("interrupted: the step that runs is finished first; interrupt again to abort at once")
 
     def _offset(self) -> float:
         return self._world.clock.now().timestamp() - self._world.clock.monotonic()

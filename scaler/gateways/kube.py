@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JsonObject = dict[str, Any]
-_UNREACHABLE = ("Unable to connect", "was refused", "i/o timeout", "no route to host", "TLS handshake timeout", "EOF")
+_UNREACHABLE = (
+    "Unable to connect",
+    "was refused",
+    "i/o timeout",
+    "no route to host",
+    "TLS handshake timeout",
+    "EOF",
+    'on the server ("")',  # a load balancer that closed the connection without an answer
+    "currently unable to handle the request",
+)
 
 
 class KubeError(ScalerError):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MAX_FORKS = 50
 UNREACHABLE = "the host was lost"
+NO_RESULT = "Ansible has no result for this host"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class _Results:
 
     def of(self, host: str) -> HostRun:
         if host not in self._results and host not in self._failures:
-            return HostRun(failure="Ansible has no result for this host")
+            return HostRun(failure=NO_RESULT)
         return HostRun(host in self._changed, self._failures.get(host, ""), self._results.get(host, {}))
 
 

@@ -56,6 +56,8 @@ def run(
             check=False,
             env={**os.environ, **env} if env is not None else None,
             cwd=cwd,
+            # Ctrl-C at a terminal goes to the whole group; scaler alone decides what it means for a step that runs.
+            start_new_session=True,
         )
     except FileNotFoundError as e:
         raise ProcessError(argv, f"not found on this machine ({e.filename})") from e

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scaler.drivers import cni, found
 from scaler.errors import StepError, UnreachableError
 from scaler.gateways.files import sha256
-from scaler.gateways.playbooks import UNREACHABLE
+from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import patiently
 from scaler.steps.base import played, roles_of, worker_binaries
 
@@ -54,8 +54,8 @@ class WorkerInstalled:
 
 
 def _was_away(world: World, host: Host, failure: str) -> bool:
-    """Tell whether ``host`` failed only because it was away for a while (a reboot), and is back."""
-    if UNREACHABLE not in failure:
+    """Tell whether ``host`` was only away for a while (a reboot), or its result lost (runner#1330), and answers now."""
+    if UNREACHABLE not in failure and failure != NO_RESULT:
         return False
     try:
         patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)

@@ -38,6 +38,8 @@ class Progress:
             self._spin(f"{steps.find(event.step).title} ({who})")
         elif event.kind == "step-progress" and self._status is not None:
             self._status.update(f"{steps.find(event.step).title}: {event.message}")
+        elif event.kind == "step-progress" and event.message.startswith("interrupted"):
+            console.print(event.message, markup=False)
         elif event.kind == "step-done":
             self._stop()
             seconds = (event.at - self._began).total_seconds() if self._began else 0.0

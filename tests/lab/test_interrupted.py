@@ -158,6 +158,24 @@ def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> No
     assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
 
 
+def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:
+    argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
+    seen = []
+    with cluster.start(*argv) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            seen.append((event.get("kind"), event.get("step")))
+            if seen[-1] == ("step-intent", "worker_installed"):
+                process.send_signal(signal.SIGINT)
+    assert (process.returncode, event["error"]["kind"]) == (10, "aborted")
+    assert ("step-done", "worker_installed") in seen
+    assert ("step-intent", "kubelet_joined") not in seen
+    assert is_cordoned(cluster, "n1")
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+
+
 def test_an_inventory_edited_meanwhile_is_not_overwritten(cluster: Cluster) -> None:
     def edit() -> None:
         cluster.inventory.write_text(cluster.inventory.read_text() + "# by hand\n")

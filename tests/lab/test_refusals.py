@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scaler.gateways.process import ProcessError
 from scaler.lab.tools import wait_until
 
 if TYPE_CHECKING:
@@ -250,6 +251,27 @@ def test_a_version_newer_than_the_clusters_is_refused(cluster: Cluster) -> None:
         manifest.write_text(digests)
     assert code == 4
     assert "1.21.0 does not fit the cluster's API server 1.20.2" in envelope["error"]["message"]
+
+
+def test_an_api_that_is_down_refuses(cluster: Cluster) -> None:
+    master = cluster.hosts["m1"]
+    before = _tree(cluster, "n1")
+    master.exec(["systemctl", "stop", "kube-apiserver"])
+    try:
+        code, envelope = cluster.add("n1")
+    finally:
+        master.exec(["systemctl", "start", "kube-apiserver"])
+        wait_until(lambda: _answers(cluster), "the API answers again", timeout=60)
+    assert (code, envelope["error"]["kind"]) == (7, "unreachable")
+    assert "the API server does not answer" in envelope["error"]["message"]
+    assert _tree(cluster, "n1") == before
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        return cluster.kubectl("get", "--raw", "/readyz") == "ok"
+    except ProcessError:
+        return False
 
 
 def test_a_name_that_is_another_machines_node_is_refused(cluster: Cluster) -> None:
