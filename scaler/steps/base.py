@@ -136,5 +136,4 @@ def roles_of(playbook: str) -> list[str]:
     """Return the roles whose files and units ``playbook`` places, as the playbook itself names them."""
     lines = (assets.PLAYBOOKS / playbook).read_text(encoding="utf-8").splitlines()
     following = itertools.pairwise(lines)
-    named = [after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line]
-    return [role for role in named if role != "cluster"]
+    return [after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line]

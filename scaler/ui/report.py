@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -103,5 +104,10 @@ def reporting(command: str, output: Output) -> Iterator[Report]:
         yield report
     except ScalerError as e:
         report.fail(e)
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as e:  # noqa: BLE001 - a program that reads JSON must not be left without an answer
+        traceback.print_exc()
+        report.fail(ScalerError(f"a defect of scaler: {type(e).__name__}: {e}", hint="please report it with the above"))
     except KeyboardInterrupt:
         report.fail(AbortedError("interrupted; nothing was changed yet"))
