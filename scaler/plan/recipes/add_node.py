@@ -89,7 +89,7 @@ def plan(cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnin
         steps=_steps(joining, adopted, changing),
         present=tuple(name for name, stand in stands.items() if stand is Standing.PRESENT),
         warnings=tuple(warnings),
-        untouched=f"no other host is contacted; the nodes there are ({len(state.nodes)}), load balancers and etcd stay as they are",
+        untouched=f"no other host is contacted: {len(state.nodes)} nodes that are there, load balancers, etcd",
     )
 
 
