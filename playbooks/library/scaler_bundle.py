@@ -248,7 +248,8 @@ class Bundle:
                     "active": systemctl("is-active", unit["name"]).stdout.strip() == "active",
                 }
                 receipt["units"].append({"name": unit["name"], **was})
-        receipt["claim"] = self.module.params["claim"]
+        # A run by hand claims nothing; what an unfinished run of scaler claimed stays.
+        receipt["claim"] = self.module.params["claim"] or receipt.get("claim", {})
         self.receipt.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.receipt.with_suffix(".new")
         with temporary.open("w") as out:

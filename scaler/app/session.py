@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.drivers import cni
 from scaler.engine.journal import Journal
 from scaler.engine.run import Engine, Outcome
 from scaler.gateways import inventory
@@ -76,7 +77,9 @@ def new_run_id(now: datetime) -> str:
 def read_cluster(name: str) -> Cluster:
     """Read the inventory of cluster ``name``."""
     labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
-    return inventory.read(inventory.find(name, [labs / name / "inventory"]))
+    cluster = inventory.read(inventory.find(name, [labs / name / "inventory"]))
+    cni.of(cluster.settings.cni)
+    return cluster
 
 
 def kubectl_of(cluster: Cluster, store: Store | None = None) -> Path:

@@ -18,6 +18,8 @@ def trust(cluster: Cluster, host: str, *, port: int, expected: str) -> str:
     Raises IntegrityError where the host shows another key.
     """
     known = cluster.hosts().get(host)
+    if known and port not in {22, known.connection.port}:
+        raise InputError(f"{host} has port {known.connection.port} in {cluster.hosts_file}, not {port}")
     address, port = (known.address, known.connection.port) if known else (host, port)
     key = host_key(address, port)
     shown = fingerprint(key)

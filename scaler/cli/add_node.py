@@ -35,7 +35,7 @@ def add_node(
 ) -> None:
     """Add workers: examined, planned, joined in one batch, proven by running work, then written to the inventory.
 
-    Exit code 0: all are there. 2: some made it, some did not. Others: scaler --help names them in the reference.
+    Exit code 0: all are there. 2: some made it, some did not. 4: a host is not fit, nothing was touched.
     """
     with reporting("add-node", output) as report:
         from scaler.app import add_node as use_case

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from scaler import assets
 from scaler.errors import InputError
+from scaler.gateways import role_variables
 from scaler.gateways.files import write_atomically
 from scaler.gateways.process import ProcessError, run
 from scaler.model.base import tell
@@ -35,6 +36,8 @@ _CONNECTION = {
     "jump_user": "ssh_jump_user",
     "python": "ansible_python_interpreter",
 }
+# Connection variables of scaler's own; those of Ansible begin with ansible_.
+_OWN = ("ssh_jump", "ssh_jump_user")
 _PATHS = ("pki_dir", "admin_kubeconfig", "binaries_manifest", "known_hosts")
 _DEFAULTS = {
     "pki_dir": "pki",
@@ -72,7 +75,10 @@ def read(directory: Path) -> Cluster:
     members = {group: _members(told, group) for group in GROUPS}
     if not members["masters"]:
         raise InputError(f"{hosts_file}: group 'masters' is empty", hint="a cluster has one master at least")
-    hosts = {name: _host(hosts_file, name, values) for name, values in hostvars.items()}
+    roles = role_variables.types()
+    for name, values in hostvars.items():
+        role_variables.must_be_known(f"{hosts_file}: host {name}", values, {*Settings.model_fields, *roles, *_OWN})
+    hosts = {name: _host(hosts_file, name, values, roles) for name, values in hostvars.items()}
     try:
         return Cluster(
             directory=directory,
@@ -103,22 +109,31 @@ def add_workers(cluster: Cluster, hosts: Iterable[Host]) -> None:
     tree = yaml.load(text)
     children = tree["all"].setdefault("children", {})
     for host in hosts:
-        _put(children, host, cluster.standby)
+        _put(children, host)
     out = io.BytesIO()
     yaml.dump(tree, out)
     write_atomically(cluster.hosts_file, out.getvalue(), mode=cluster.hosts_file.stat().st_mode & 0o777)
 
 
-def _put(children: Any, host: Host, standby: Iterable[Host]) -> None:  # noqa: ANN401 - ruamel's trees are untyped
-    values = None
-    if any(host.name == other.name for other in standby):
-        values = children["standby"]["hosts"].pop(host.name)
+def _put(children: Any, host: Host) -> None:  # noqa: ANN401 - ruamel's trees are untyped
+    values = _taken(children, host.name)
     if children.get("workers") is None:
         children["workers"] = {}
     if children["workers"].get("hosts") is None:
         children["workers"]["hosts"] = {}
     if host.name not in children["workers"]["hosts"]:
         children["workers"]["hosts"][host.name] = values if values is not None else _variables(host.connection)
+
+
+def _taken(groups: Any, name: str) -> Any:  # noqa: ANN401 - as above
+    """Take ``name`` out of the standby group, wherever it stands in the file; return its variables, {} for none."""
+    for group, content in (groups or {}).items():
+        if group == "standby" and name in (content.get("hosts") or {}):
+            return content["hosts"].pop(name) or {}
+        found = _taken((content or {}).get("children"), name)
+        if found is not None:
+            return found
+    return None
 
 
 def _variables(connection: Connection) -> dict[str, Any]:
@@ -160,28 +175,19 @@ def _members(told: Mapping[str, Any], group: str) -> list[str]:
     return names
 
 
-def _host(hosts_file: Path, name: str, values: Mapping[str, Any]) -> Host:
+def _host(hosts_file: Path, name: str, values: Mapping[str, Any], roles: Mapping[str, str]) -> Host:
     connection = {field: values[variable] for field, variable in _CONNECTION.items() if variable in values}
     if connection.get("key"):
         connection["key"] = (hosts_file.parent / Path(connection["key"]).expanduser()).resolve()
+    own = role_variables.checked(f"{hosts_file}: host {name}", values, roles, set(Settings.model_fields))
     try:
-        return Host.model_validate({"name": name, "connection": connection})
+        return Host.model_validate({"name": name, "connection": connection, "variables": own})
     except ValidationError as e:
         raise tell(f"{hosts_file}: host {name}", e, names=_CONNECTION) from e
 
 
-def _role_variables() -> set[str]:
-    """Return the public variables of the roles, which an operator may set and scaler passes on."""
-    names: set[str] = set()
-    for path in assets.PLAYBOOKS.glob("roles/*/meta/argument_specs.yml"):
-        specs = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        names |= set(specs["argument_specs"]["main"]["options"])
-    return names
-
-
 def _settings(directory: Path, values: Mapping[str, Any]) -> Settings:
-    known = {name: values[name] for name in Settings.model_fields if name in values and name != "extra"}
-    known["extra"] = {name: values[name] for name in _role_variables() - set(known) if name in values}
+    known = {name: values[name] for name in Settings.model_fields if name in values}
     for name in _PATHS:
         known[name] = directory / Path(str(known.get(name, _DEFAULTS[name]))).expanduser()
     try:

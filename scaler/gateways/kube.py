@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+# kubectl would otherwise send requests for a cluster's network through the operator's proxy.
+WITHOUT_PROXY = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "KUBECONFIG"), "")
 JsonObject = dict[str, Any]
 _UNREACHABLE = (
     "Unable to connect",
@@ -59,10 +61,8 @@ class Kubectl:
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         """Run kubectl with ``argv``; raises UnreachableError or KubeError with the server's own words."""
-        # kubectl would otherwise send requests for a cluster network through the operator's proxy.
-        env = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "KUBECONFIG"), "")
         try:
-            return run([*self._argv, *argv], stdin=stdin, timeout=timeout, env=env).out
+            return run([*self._argv, *argv], stdin=stdin, timeout=timeout, env=WITHOUT_PROXY).out
         except ProcessError as e:
             raise _refusal(argv, e.completed, e) from e
 

@@ -48,8 +48,10 @@ class Binary(NamedTuple):
 
     @property
     def release_path(self) -> str:
-        """Its path below the project's release address (Kubernetes' own layout)."""
-        return f"v{self.version}/bin/linux/{self.arch}/{self.name}"
+        """Its path in a mirror: Kubernetes' as its release address has it, everything else as a store has it."""
+        if self.component == "kubernetes":
+            return f"v{self.version}/bin/linux/{self.arch}/{self.name}"
+        return self.path
 
 
 class Store:

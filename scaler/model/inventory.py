@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from scaler.model import versions
 from scaler.model.base import Value
 from scaler.model.names import (
     Address,
+    ArchivePath,
     Domain,
     Endpoint,
     ImageName,
@@ -42,10 +44,14 @@ class Connection(Value):
 
 
 class Host(Value):
-    """One machine of the inventory, by the name its Node has or will have."""
+    """One machine of the inventory, by the name its Node has or will have.
+
+    ``variables`` are the roles' own variables as they hold for this host.
+    """
 
     name: NodeName
     connection: Connection
+    variables: dict[str, JsonValue] = Field(default={})
 
     @property
     def address(self) -> str:
@@ -68,13 +74,13 @@ class Settings(Value):
     cluster_domain: Domain = "cluster.local"
     cni: Word = "routed"
     cni_plugins_version: Version | None = None
-    runtime_source: Literal["store", "distribution"] = "store"
+    runtime_source: Literal["store", "distribution"] = "distribution"
     containerd_version: Version | None = None
     runc_version: Version | None = None
     cgroup_driver: Literal["cgroupfs", "systemd"] = "systemd"
     pause_image: ImageName = "registry.k8s.io/pause:3.9"
     verify_image: ImageName = "docker.io/library/busybox:1.36"
-    images: tuple[str, ...] = ()
+    images: tuple[ArchivePath, ...] = ()
     bin_dir: RemotePath = "/usr/local/bin"
     pki_dir: Path
     admin_kubeconfig: Path
@@ -82,7 +88,6 @@ class Settings(Value):
     binaries_manifest: Path
     known_hosts: Path
     master_is_worker: bool = False
-    extra: dict[str, JsonValue] = Field(default={}, exclude=True)
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:
@@ -92,10 +97,21 @@ class Settings(Value):
             raise ValueError("runtime_source 'store' needs containerd_version and runc_version")
         return self
 
+    @model_validator(mode="after")
+    def _the_networks_fit(self) -> Settings:
+        pods, services = ipaddress.ip_network(self.pod_cidr), ipaddress.ip_network(self.service_cidr)
+        if pods.overlaps(services):
+            raise ValueError(f"pod_cidr {pods} and service_cidr {services} overlap")
+        if ipaddress.ip_address(self.cluster_dns) not in services:
+            raise ValueError(f"cluster_dns {self.cluster_dns} is not in service_cidr {services}")
+        if not pods.prefixlen <= self.pod_cidr_node_mask <= pods.max_prefixlen:
+            raise ValueError(f"pod_cidr_node_mask {self.pod_cidr_node_mask} does not fit pod_cidr {pods}")
+        return self
+
     @property
     def api_host(self) -> str:
         """Host name or address of the load balancer."""
-        return self.api_endpoint.rpartition(":")[0]
+        return self.api_endpoint.rpartition(":")[0].strip("[]")
 
     @property
     def api_port(self) -> int:

@@ -63,7 +63,8 @@ def _endpoint(text: str) -> str:
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise ValueError("is not HOST:PORT")
     if re.fullmatch(r"[\d.]+", host) or ":" in host:
-        return f"{_address(host.strip('[]'))}:{port}"
+        address = _address(host.strip("[]"))
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return f"{_node_name(host)}:{port}"
 
 
@@ -77,4 +78,8 @@ RemotePath = Annotated[str, _matches(_PATH, "an absolute path of letters, digits
 Word = Annotated[str, _matches(re.compile(r"[a-z][a-z0-9-]*"), "a plain word")]
 Domain = Annotated[str, _matches(_DOMAIN, "a domain name")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+# <component>/v<version>/linux-<arch>/<name>.tar in the store.
+ArchivePath = Annotated[
+    str, _matches(re.compile(r"[-a-z0-9]+/v[-.\w]+/linux-[a-z0-9]+/[-.\w]+\.tar"), "an archive's path in the store")
+]
 ImageName = Annotated[str, _matches(re.compile(r"[-a-z0-9./_:@]+"), "an image's name")]

@@ -91,14 +91,15 @@ def played(
 ) -> Failures:
     """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure."""
     settings = world.cluster.settings
+    hosts = list(hosts)
+    # A host given on the command line has the variables that all hosts have.
+    common = world.cluster.masters[0].variables
+    merged = {host.name: {**(host.variables or common), **host_variables.get(host.name, {})} for host in hosts}
     variables: dict[str, Any] = {
         **settings.model_dump(mode="json", exclude_none=True),
-        **settings.extra,
         "scaler_store": str(world.store.root),
     }
-    done = world.playbooks.run(
-        playbook, hosts, variables, group=group, host_variables=host_variables, progress=world.say
-    )
+    done = world.playbooks.run(playbook, hosts, variables, group=group, host_variables=merged, progress=world.say)
     _measure(world, done)
     return {name: result.failure for name, result in done.items() if result.failure}
 

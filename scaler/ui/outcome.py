@@ -42,7 +42,7 @@ def error(outcome: Outcome | None, refused: dict[str, str]) -> ScalerError | Non
         return PartialError(
             f"{len(made)} of {len(made) + len(failed)} hosts made it\n" + "\n".join(reasons), hint=again
         )
-    return StepError("no host made it\n" + "\n".join(reasons), hint=again)
+    return StepError(f"0 of {len(failed)} hosts made it\n" + "\n".join(reasons), hint=again)
 
 
 def show(outcome: Outcome | None) -> None:

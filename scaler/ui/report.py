@@ -104,8 +104,10 @@ def reporting(command: str, output: Output) -> Iterator[Report]:
         yield report
     except ScalerError as e:
         report.fail(e)
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
+    except typer.Abort:
+        report.fail(AbortedError("not done: there was no answer"))
     except Exception as e:  # noqa: BLE001 - a program that reads JSON must not be left without an answer
         traceback.print_exc()
         report.fail(ScalerError(f"a defect of scaler: {type(e).__name__}: {e}", hint="please report it with the above"))

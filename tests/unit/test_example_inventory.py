@@ -75,12 +75,12 @@ def test_the_example_reads_with_every_variable_set(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, whole)
     everything = re.sub(r"^# ([a-z_]+: .+)$", r"\1", TEXT, flags=re.MULTILINE)
     (whole / "group_vars" / "all.yml").write_text(everything, encoding="utf-8")
-    settings = inventory.read(whole).settings
-    assert settings.master_is_worker is False
-    assert settings.extra["haproxy_maxconn"] == 20000
+    cluster = inventory.read(whole)
+    assert cluster.settings.master_is_worker is False
+    assert cluster.masters[0].variables["haproxy_maxconn"] == 20000
 
 
-@pytest.mark.parametrize("name", sorted((set(Settings.model_fields) - {"extra"}) | _role_options()))
+@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) | _role_options()))
 def test_every_setting_and_role_option_is_explained(name: str) -> None:
     assert name in SET or name in COMMENTED
 
@@ -112,7 +112,7 @@ def _defaults() -> dict[str, Any]:
 
 
 # Empty stands for "none"; the example shows what a value looks like.
-@pytest.mark.parametrize("name", sorted(set(_defaults()) - {"extra", "lb_masters", "cni_plugins_version"}))
+@pytest.mark.parametrize("name", sorted(set(_defaults()) - {"lb_masters", "cni_plugins_version"}))
 def test_a_commented_variable_stands_at_its_default(name: str) -> None:
     value = _load(f"value: {COMMENTED[name]}")["value"]
     expected = _defaults()[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from scaler.drivers import found
+from scaler.errors import InputError
 
 
 class Cni(NamedTuple):
@@ -15,6 +16,8 @@ class Cni(NamedTuple):
 
 
 def of(name: str) -> Cni:
-    """Return the driver called ``name``."""
-    driver: Cni = found("cni")[name]
-    return driver
+    """Return the driver called ``name``; raises InputError where there is none."""
+    drivers: dict[str, Cni] = found("cni")
+    if name not in drivers:
+        raise InputError(f"cni: there is no driver {name!r}", hint=f"one of {', '.join(drivers)}")
+    return drivers[name]
