@@ -60,7 +60,8 @@ class Engine:
     def __init__(self, world: World, observers: Iterable[Observer]) -> None:
         self._world = world
         self._observers = tuple(observers)
-        self._telling = threading.Lock()
+        # An interruption is told by a signal's handler, which may come while this very thread tells something.
+        self._telling = threading.RLock()
         self._failed: dict[str, str] = {}
         self._left: dict[str, str] = {}
         self._begun: list[StepSpec] = []
