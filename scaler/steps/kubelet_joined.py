@@ -91,13 +91,18 @@ class KubeletJoined:
         """Nothing of its own: the host's cleaning removes keys and certificates."""
 
 
+class NoCertificateError(ScalerError):
+    """The kubelet's request was not granted."""
+
+
 class _Join:
     """One host on its way in."""
 
     def __init__(self, world: World, host: Host) -> None:
         self.host = host
         self.failure = ""
-        self.why = "its kubelet has not reported"
+        self.request = ""
+        self._report = "its kubelet has not reported"
         self.restarted: Future[None] | None = None
         self._alive: Future[object] | None = None
         self._world = world
@@ -110,13 +115,19 @@ class _Join:
         """Tell whether it is neither in nor failed."""
         return not self.failure and len(self._ready) < READY_TIMES
 
+    @property
+    def why(self) -> str:
+        """Return what is known of why it is not in: its request's fate, and what the kubelet says."""
+        return "; ".join(part for part in (self.request, self._report) if part)
+
     def look(self, node: Node | None, pool: ThreadPoolExecutor) -> None:
         """Take in one look at the node."""
         now = self._world.clock.monotonic()
         if self.restarted and self.restarted.done():
             error = self.restarted.exception()
             if error:
-                self.failure = error.message if isinstance(error, ScalerError) else repr(error)
+                why = f": {self.why}" if isinstance(error, NoCertificateError) else ""
+                self.failure = f"{error.message}{why}" if isinstance(error, ScalerError) else repr(error)
                 return
             if node is not None and self._reports_ready(node):
                 if not self._ready:
@@ -128,7 +139,7 @@ class _Join:
         self._still_alive(pool, now)
 
     def _reports_ready(self, node: Node) -> bool:
-        self.why = node.why_not_ready
+        self._report = node.why_not_ready
         heartbeat = node.heartbeat
         return node.ready and heartbeat is not None and heartbeat.timestamp() >= self._since - CLOCK_SLACK
 
@@ -156,7 +167,7 @@ def _restart(world: World, host: Host) -> None:
         if said.status == 0:
             return
         if said.status == NO_CERTIFICATE:
-            raise ScalerError("it got no client certificate in 60 s")
+            raise NoCertificateError("it got no client certificate in 60 s")
         if world.clock.monotonic() > deadline:
             raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
         world.clock.sleep(1.0)
@@ -175,6 +186,8 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
         for join in waiting
     ]
     good = []
+    for join in waiting:
+        join.request = ""
     for csr in csrs(world.kube):
         if not csr.pending:
             continue
@@ -182,8 +195,9 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
         if None in refusals.values():
             good.append(csr.metadata.name)
         for join in waiting:
-            if refusals[join.host.name] and csr.spec.username == f"system:node:{join.host.name}":
-                join.why = f"its request {csr.metadata.name} is not approved: {refusals[join.host.name]}"
+            own = {f"system:node:{join.host.name}", f"system:bootstrap:{world.tokens.get(join.host.name)}"}
+            if refusals[join.host.name] and csr.spec.username in own:
+                join.request = f"its request {csr.metadata.name} is not approved: {refusals[join.host.name]}"
     if good:
         world.kube.call(["certificate", "approve", *good])
 
