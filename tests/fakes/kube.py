@@ -164,7 +164,7 @@ class FakeKube:
             if not match or match[1] != data["token-id"] or not re.fullmatch("[a-z0-9]{16}", data["token-secret"]):
                 raise KubeError(f'Secret "{name}" is invalid')
 
-    def _call(self, argv: list[str]) -> str:  # noqa: C901 - one case a verb
+    def _call(self, argv: list[str]) -> str:  # noqa: C901, PLR0912 - one case a verb
         match argv:
             case ["get", "--raw", "/readyz"]:
                 return "ok"
@@ -180,6 +180,9 @@ class FakeKube:
             case ["cordon" | "uncordon" as verb, *names]:
                 for name in names:
                     self._existing("Node", name)["spec"]["unschedulable"] = verb == "cordon"
+            case ["delete", "pods", "--all", "-n", space, *_]:
+                for key in [k for k in self.objects if k[:2] == ("Pod", space)]:
+                    del self.objects[key]
             case ["get", "events", *_]:
                 return "Pulling: pulling image\nFailed: no such image\n"
             case ["logs", "-n", space, name]:

@@ -29,11 +29,12 @@ class Placed:
 
 
 class FakePlaybooks:
-    """Records each host's files and units; ``fails`` names hosts and playbooks that do not go through, and why."""
+    """Records each host's files and units; ``fails`` and ``fail`` tell why one does not go through."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, Placed] = {}
         self.fails: dict[tuple[str, str], str] = {}
+        self.fail: Callable[[str, str], str] = lambda _playbook, _host: ""
         self.installed: list[Callable[[str, str], None]] = []
 
     def run(
@@ -52,7 +53,7 @@ class FakePlaybooks:
             if progress:
                 progress(f"{host.name}: {playbook}")
             own = dict((host_variables or {}).get(host.name, {}))
-            why = self.fails.get((playbook, host.name), "")
+            why = self.fails.get((playbook, host.name), "") or self.fail(playbook, host.name)
             if not why:
                 self._place(playbook, host.name, {**variables, **own})
             done[host.name] = HostRun(changed=not why, failure=why, results={playbook: {"payload_bytes": 10}})
