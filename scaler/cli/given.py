@@ -7,14 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from scaler.errors import InputError
-from scaler.model.base import tell
-from scaler.model.inventory import Host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scaler.model.inventory import Host
 
 
 def given_host(hosts: Sequence[str], *, name: str, user: str, port: int, key: Path | None) -> Host | None:
@@ -31,6 +29,12 @@ def given_host(hosts: Sequence[str], *, name: str, user: str, port: int, key: Pa
     if key is not None and not key.expanduser().is_file():
         raise InputError(f"--key {key}: no such file")
     path = key.expanduser().resolve() if key else None
+    # main imports every module here, and --help is to be quick.
+    from pydantic import ValidationError
+
+    from scaler.model.base import tell
+    from scaler.model.inventory import Host
+
     connection = {"address": hosts[0], "user": user, "port": port, "key": path}
     try:
         return Host.model_validate({"name": name, "connection": connection})
