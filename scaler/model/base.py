@@ -21,11 +21,11 @@ class Value(BaseModel):
 def tell(where: str, error: ValidationError, *, names: Mapping[str, str] | None = None) -> InputError:
     """Turn pydantic's ``error`` about ``where`` (a file, an option) into one InputError, a line a finding.
 
-    ``names`` maps field names to the names the user knows them by.
+    ``names`` maps field names to the names the user knows them by, or to nothing where the user knows no such level.
     """
     lines = []
     for finding in error.errors(include_url=False):
-        path = ".".join((names or {}).get(str(part), str(part)) for part in finding["loc"])
+        path = ".".join(filter(None, ((names or {}).get(str(part), str(part)) for part in finding["loc"])))
         given = "" if finding["type"] == "missing" else f" (given: {finding['input']!r})"
         message = finding["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {path}: {message}{given}" if path else f"{where}: {message}{given}")
