@@ -87,27 +87,11 @@ def test_a_wrong_host_is_refused_and_nothing_is_touched(live: FakeSession, argv:
     assert untouched(live)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "{{ 7 * 7 }}",
-        "{{ lookup('pipe', 'touch canary') }}",
-        "$(touch canary)",
-        "a\nb",
-        "a;b",
-        "../a",
-        "a/b",
-        "N7",
-        "n7.",
-        ".n7",
-        "-n7",
-        "n_7",
-        "n" * 64,
-        "n7 ",
-        "ñ7",
-        "`id`",
-    ],
-)
+_RUNS = ["{{ 7 * 7 }}", "{{ lookup('pipe', 'touch canary') }}", "$(touch canary)", "`touch canary`", "a;touch canary"]
+_NO_NAMES = ["a\nb", "../a", "a/b", "N7", "n7.", ".n7", "-n7", "n_7", "n" * 64, "n7 ", "ñ7"]
+
+
+@pytest.mark.parametrize("name", [*_RUNS, *_NO_NAMES])
 def test_a_name_that_is_not_a_host_name_is_refused_and_never_run(
     live: FakeSession, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
