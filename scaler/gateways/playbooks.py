@@ -185,7 +185,7 @@ def _inventory(
             "children": {
                 group: {
                     "hosts": {
-                        host.name: {**_connection(host.connection), **_unsafe(dict(host_variables.get(host.name, {})))}
+                        host.name: _unsafe({**_connection(host.connection), **host_variables.get(host.name, {})})
                         for host in hosts
                     }
                 }
