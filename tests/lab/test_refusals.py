@@ -137,6 +137,10 @@ FAULTS: dict[str, tuple[Callable[[Cluster], None], str]] = {
         command("ip", "route", "add", "10.244.77.0/24", "dev", "lo"),
         "its route 10.244.77.0/24 overlaps the pod network",
     ),
+    "kernel settings that cannot be written": (
+        shell("mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"),
+        "sysctl net.ipv4.ip_forward cannot be written",
+    ),
     "no container runtime": (shell("mv /usr/bin/containerd /usr/bin/containerd.away"), "containerd is not installed"),
 }
 
