@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.process import Completed, ProcessError, run
 from scaler.model.state import ClusterState, Csr, Node
@@ -66,8 +68,16 @@ class Kubectl:
         except ProcessError as e:
             raise _refusal(argv, e.completed, e) from e
 
+    @retry(
+        # A read may be repeated; a load balancer that just moved is no reason to take a join back.
+        retry=retry_if_exception_type(UnreachableError),
+        stop=stop_after_attempt(4),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
         """Return objects of ``kind``, all or those named; a missing one is left out."""
+        names = list(names)
         where = ["-n", namespace] if namespace else []
         out = self.call(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
         if not out.strip():

@@ -44,7 +44,6 @@ class World:
     say: Callable[[str], None] = lambda _: None
     pod_cidrs: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
-    joined_at: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
 
     def secrets(self, host: str) -> Path:
