@@ -68,6 +68,15 @@ class Kubectl:
         except ProcessError as e:
             raise _refusal(argv, e.completed, e) from e
 
+    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
+        """Return objects of ``kind``, all or those named; a missing one is left out."""
+        where = ["-n", namespace] if namespace else []
+        out = self._read(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
+        if not out.strip():
+            return []
+        told: JsonObject = json.loads(out)
+        return list(told["items"]) if told["kind"].endswith("List") else [told]
+
     @retry(
         # A read may be repeated; a load balancer that just moved is no reason to take a join back.
         retry=retry_if_exception_type(UnreachableError),
@@ -75,15 +84,8 @@ class Kubectl:
         wait=wait_fixed(1),
         reraise=True,
     )
-    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
-        """Return objects of ``kind``, all or those named; a missing one is left out."""
-        names = list(names)
-        where = ["-n", namespace] if namespace else []
-        out = self.call(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
-        if not out.strip():
-            return []
-        told: JsonObject = json.loads(out)
-        return list(told["items"]) if told["kind"].endswith("List") else [told]
+    def _read(self, argv: Sequence[str]) -> str:
+        return self.call(argv)
 
     def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
         """Create (or apply) ``objects`` in one request of kubectl's."""
