@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -47,7 +48,17 @@ class Bed:
         self.store = Path(settings.binaries)
         self.kubectl = self.store / Binary("kubernetes", settings.kubernetes_version, "amd64", "kubectl").path
         self.kube = Kubectl(self.kubectl, settings.admin_kubeconfig, cache_dir() / "kubectl" / name)
-        self._standby = self.cluster.hosts_file.read_bytes()
+        self._standby = self._all_on_standby()
+
+    def _all_on_standby(self) -> bytes:
+        """Return the inventory's file as it was before any worker was added."""
+        tree = YAML().load(self.cluster.hosts_file.read_bytes())
+        children = tree["all"]["children"]
+        children["standby"]["hosts"] = {host.name: {"ansible_host": str(host.address)} for host in self.workers}
+        children["workers"]["hosts"] = {}
+        text = io.BytesIO()
+        YAML().dump(tree, text)
+        return text.getvalue()
 
     def ssh(self, host: Host) -> list[str]:
         """Return the argv of a plain ssh to ``host``, without its command."""
