@@ -128,7 +128,7 @@ def _inventory(bed: Bed, hosts: Sequence[Host], work: Path, proxy: Path) -> dict
     pending = '{% raw %}{{range .items}}{{if not .status}}{{.metadata.name}}{{"\\n"}}{{end}}{{end}}{% endraw %}'
     variables = {
         **settings.model_dump(mode="json", include=_SETTINGS),
-        **settings.extra,
+        **bed.cluster.masters[0].variables,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(bed.lab.client_key),
         "templates": str(assets.TEMPLATES),
