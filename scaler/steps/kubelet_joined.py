@@ -82,10 +82,9 @@ class KubeletJoined:
                         join.failure = f"not in after {JOIN_SECONDS:g} s: {join.why}"
                 world.clock.sleep(0.3)
             for join in joins:
+                drop_token(world, join.host.name)
                 if join.failure:
                     join.failure += _log(world, join.host)
-                else:
-                    drop_token(world, join.host.name)
         return {join.host.name: join.failure for join in joins if join.failure}
 
     def undo(self, world: World, host: Host) -> None:

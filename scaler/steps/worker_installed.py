@@ -10,6 +10,7 @@ from scaler.gateways.files import sha256
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import patiently
 from scaler.steps.base import played, roles_of, worker_binaries
+from scaler.steps.credentials_issued import drop_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,9 @@ class WorkerInstalled:
         if returned:
             again = played(world, PLAYBOOK, "workers", returned, variables)
             failures = {name: why for name, why in failures.items() if name not in {h.name for h in returned}} | again
+        for name in failures:
+            # A host that cannot be cleaned later must not keep a key to the cluster.
+            drop_token(world, name)
         return failures
 
     def undo(self, world: World, host: Host) -> None:
