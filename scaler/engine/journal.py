@@ -37,7 +37,9 @@ class Journal:
         if event.kind == "step-progress":
             return
         try:
-            os.write(self._descriptor, event.model_dump_json(exclude_defaults=True).encode() + b"\n")
+            line = event.model_dump_json(exclude_defaults=True).encode() + b"\n"
+            while line:
+                line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError as e:
             raise ScalerError(

@@ -79,7 +79,7 @@ class KubeletJoined:
                 for join in waiting:
                     join.look(by_name.get(join.host.name), pool)
                     if join.waiting and world.clock.monotonic() > deadline:
-                        join.failure = f"not in after {JOIN_SECONDS:g} s: {join.why}"
+                        join.failure = f"not Ready after {JOIN_SECONDS:g} s: {join.why}"
                 world.clock.sleep(0.3)
             for join in joins:
                 drop_token(world, join.host.name)
@@ -91,15 +91,20 @@ class KubeletJoined:
         """Nothing of its own: the host's cleaning removes keys and certificates."""
 
 
+class NoCertificateError(ScalerError):
+    """The kubelet's request was not granted."""
+
+
 class _Join:
     """One host on its way in."""
 
     def __init__(self, world: World, host: Host) -> None:
         self.host = host
         self.failure = ""
-        self.why = "its kubelet has not reported"
+        self.request = ""
         self.serves = False
         self.restarted: Future[bool] | None = None
+        self._report = "its kubelet has not reported"
         self._alive: Future[object] | None = None
         self._world = world
         self._since = world.clock.now().timestamp()
@@ -111,13 +116,19 @@ class _Join:
         """Tell whether it is neither in nor failed."""
         return not self.failure and not (self.serves and len(self._ready) >= READY_TIMES)
 
+    @property
+    def why(self) -> str:
+        """Return what is known of why it is not in: its request's fate, and what the kubelet says."""
+        return "; ".join(part for part in (self.request, self._report) if part)
+
     def look(self, node: Node | None, pool: ThreadPoolExecutor) -> None:
         """Take in one look at the node."""
         now = self._world.clock.monotonic()
         if self.restarted and self.restarted.done():
             error = self.restarted.exception()
             if error:
-                self.failure = error.message if isinstance(error, ScalerError) else repr(error)
+                why = f": {self.why}" if isinstance(error, NoCertificateError) else ""
+                self.failure = f"{error.message}{why}" if isinstance(error, ScalerError) else repr(error)
                 return
             # A kubelet that joined half-way before has its serving certificate, and asks for no other.
             self.serves = self.serves or self.restarted.result()
@@ -129,7 +140,7 @@ class _Join:
         self._still_alive(pool, now)
 
     def _reports_ready(self, node: Node) -> bool:
-        self.why = node.why_not_ready
+        self._report = node.why_not_ready
         heartbeat = node.heartbeat
         return node.ready and heartbeat is not None and heartbeat.timestamp() >= self._since - CLOCK_SLACK
 
@@ -160,7 +171,7 @@ def _restart(world: World, host: Host) -> bool:
         if said.status == 0:
             return "serves" in said.out
         if said.status == NO_CERTIFICATE:
-            raise ScalerError("it got no client certificate in 60 s")
+            raise NoCertificateError("it got no client certificate in 60 s")
         if world.clock.monotonic() > deadline:
             raise ScalerError(f"the kubelet did not start with its certificate: {said.err.strip()}")
         world.clock.sleep(1.0)
@@ -179,15 +190,18 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
         for join in waiting
     ]
     good: dict[str, _Join | None] = {}
+    for join in waiting:
+        join.request = ""
     for csr in csrs(world.kube):
         if not csr.pending:
             continue
         for join, each in zip(waiting, expected, strict=True):
+            own = {f"system:node:{join.host.name}", f"system:bootstrap:{each.token_id}"}
             why = refusal(csr, each)
             if why is None:
                 good[csr.metadata.name] = join if csr.spec.signer == SERVING_SIGNER else None
-            elif csr.spec.username == f"system:node:{join.host.name}":
-                join.why = f"its request {csr.metadata.name} is not approved: {why}"
+            elif csr.spec.username in own:
+                join.request = f"its request {csr.metadata.name} is not approved: {why}"
     if good:
         world.kube.call(["certificate", "approve", *good])
     for served in good.values():

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import re
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from scaler.errors import UnreachableError
+from scaler.gateways.kube import KubeError
+from scaler.pki.certificates import new_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tests.fakes.clock import FakeClock
+
+JsonObject = dict[str, Any]
+
+_KINDS = {
+    "node": "Node",
+    "nodes": "Node",
+    "secrets": "Secret",
+    "namespaces": "Namespace",
+    "services": "Service",
+    "pods": "Pod",
+    "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
+}
+_NAMESPACED = {"Secret", "Service", "Pod"}
+_NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
+_TOKEN = re.compile(r"bootstrap-token-([a-z0-9]{6})")
+_KUBE_PROXY_SIGNER = "kubernetes.io/kube-apiserver-client"
+
+
+class FakeKube:
+    """An API server in memory: it keeps objects, allocates pod CIDRs, signs what was approved, refuses as the real one.
+
+    ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off.
+    ``on_approved`` hears of each approved request; ``pod_answers`` decides what a command in a pod prints.
+    """
+
+    def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:
+        self.clock = clock
+        self.version = version
+        self.cidrs = list(cidrs)
+        self.cidr_delay = 0.0
+        self.down = ""
+        self.signs = True
+        self.objects: dict[tuple[str, str, str], JsonObject] = {}
+        self.ever: list[JsonObject] = []
+        self.on_approved: list[Callable[[JsonObject], None]] = []
+        self.before_get: list[Callable[[], None]] = []
+        self.refuse: Callable[[Sequence[str]], str | None] = lambda _: None
+        self.pod_log: Callable[[str], str] = lambda _: "scaler-verify-runs\n"
+        self.pod_answers: Callable[[str, str], str] = all_well
+        self.pod_starts: Callable[[str], bool] = lambda _: True
+        self._key = new_key()
+        self._guard = threading.RLock()
+        self._serial = 0
+        for namespace in ("default", "kube-system"):
+            self._store({"kind": "Namespace", "metadata": {"name": namespace}})
+
+    # What tests read and set.
+
+    def of(self, kind: str) -> dict[str, JsonObject]:
+        return {name: told for (k, _, name), told in self.objects.items() if k == kind}
+
+    def add_node(self, name: str, **changes: Any) -> JsonObject:
+        told = node(name, **changes)
+        self._store(told)
+        return told
+
+    def submit(self, name: str, **spec: object) -> None:
+        """Take a CertificateSigningRequest as a kubelet would make it; the API fills in who asks."""
+        told = {"kind": "CertificateSigningRequest", "metadata": {"name": name}, "spec": dict(spec), "status": {}}
+        with self._guard:
+            self._store(told)
+
+    def approved(self) -> set[str]:
+        found = self.of("CertificateSigningRequest").items()
+        return {n for n, csr in found if csr["status"].get("conditions")}
+
+    # The protocol.
+
+    def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
+        del stdin, timeout
+        with self._guard:
+            self._answer(argv)
+            return self._call(list(argv))
+
+    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
+        wanted = list(names)
+        with self._guard:
+            for look in self.before_get:
+                look()
+            self._answer(["get", kind, *wanted])
+            self._allocate()
+            self._start_pods()
+            found = [
+                told
+                for (k, space, name), told in self.objects.items()
+                if k == _KINDS[kind] and (not wanted or name in wanted) and (not namespace or space == namespace)
+            ]
+            return copy.deepcopy(found)
+
+    def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
+        with self._guard:
+            for told in objects:
+                self._answer(["apply" if apply else "create", told["kind"], told["metadata"]["name"]])
+                self._admit(told, apply=apply)
+                self._store(copy.deepcopy(told))
+
+    def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
+        del wait
+        with self._guard:
+            for name in names:
+                self._answer(["delete", kind, name])
+                self.objects.pop((_KINDS[kind], namespace, name), None)
+                if _KINDS[kind] == "Namespace":
+                    for key in [k for k in self.objects if k[1] == name]:
+                        del self.objects[key]
+
+    # The inside.
+
+    def _answer(self, argv: Sequence[str]) -> None:
+        if self.down:
+            raise UnreachableError(f"the API server does not answer: {self.down}")
+        said = self.refuse(argv)
+        if said:
+            raise KubeError(f"kubectl {' '.join(argv[:2])}: {said}")
+
+    def _store(self, told: JsonObject) -> None:
+        self._serial += 1
+        meta = told["metadata"]
+        meta.setdefault("uid", f"uid-{self._serial}")
+        meta.setdefault("creationTimestamp", self.clock.now().isoformat())
+        if told["kind"] == "Service":
+            told["spec"].setdefault("clusterIP", "10.96.0.77")
+        if told["kind"] == "CertificateSigningRequest":
+            told.setdefault("status", {})
+            told["spec"].setdefault("username", "kubernetes-admin")
+            told["spec"].setdefault("groups", ["system:masters"])
+        self.objects[told["kind"], meta.get("namespace", ""), meta["name"]] = told
+        self.ever.append(copy.deepcopy(told))
+
+    def _admit(self, told: JsonObject, *, apply: bool) -> None:
+        kind, name, space = told["kind"], told["metadata"]["name"], told["metadata"].get("namespace", "")
+        if not _NAME.fullmatch(name):
+            raise KubeError(f'The {kind} "{name}" is invalid: metadata.name: Invalid value: "{name}"')
+        if not apply and (kind, space, name) in self.objects:
+            raise KubeError(f'Error from server (AlreadyExists): {kind} "{name}" already exists')
+        if kind in _NAMESPACED and ("Namespace", "", space) not in self.objects:
+            raise KubeError(f'Error from server (NotFound): namespaces "{space}" not found')
+        if kind == "CertificateSigningRequest":
+            x509.load_pem_x509_csr(base64.b64decode(told["spec"]["request"]))
+        if told.get("type") == "bootstrap.kubernetes.io/token":
+            data = told["stringData"]
+            match = _TOKEN.fullmatch(name)
+            if not match or match[1] != data["token-id"] or not re.fullmatch("[a-z0-9]{16}", data["token-secret"]):
+                raise KubeError(f'Secret "{name}" is invalid')
+
+    def _call(self, argv: list[str]) -> str:  # noqa: C901, PLR0912 - one case a verb
+        match argv:
+            case ["get", "--raw", "/readyz"]:
+                return "ok"
+            case ["version", "-o", "json"]:
+                return json.dumps({"serverVersion": {"gitVersion": f"v{self.version}"}})
+            case ["certificate", "approve", *names]:
+                for name in names:
+                    self._approve(name)
+            case ["annotate", "nodes", *rest]:
+                names = [word for word in rest if "=" not in word and not word.startswith("--") and word[-1] != "-"]
+                for name in names:
+                    self._annotate(name, [word for word in rest if word not in names and not word.startswith("--")])
+            case ["cordon" | "uncordon" as verb, *names]:
+                for name in names:
+                    self._existing("Node", name)["spec"]["unschedulable"] = verb == "cordon"
+            case ["delete", "pods", "--all", "-n", space, *_]:
+                for key in [k for k in self.objects if k[:2] == ("Pod", space)]:
+                    del self.objects[key]
+            case ["get", "events", *_]:
+                return "Pulling: pulling image\nFailed: no such image\n"
+            case ["logs", "-n", space, name]:
+                return self.pod_log(self._existing("Pod", name, space)["spec"]["nodeName"])
+            case ["exec", "-n", space, name, "--", "sh", "-c", script]:
+                return self.pod_answers(self._existing("Pod", name, space)["spec"]["nodeName"], script)
+            case _:
+                raise KubeError(f"error: unknown command {argv}")
+        return ""
+
+    def _existing(self, kind: str, name: str, space: str = "") -> JsonObject:
+        try:
+            return self.objects[kind, space, name]
+        except KeyError:
+            raise KubeError(f'Error from server (NotFound): {kind} "{name}" not found') from None
+
+    def _annotate(self, name: str, words: list[str]) -> None:
+        annotations = self._existing("Node", name)["metadata"].setdefault("annotations", {})
+        for word in words:
+            key, equals, value = word.partition("=")
+            if equals:
+                annotations[key] = value
+            else:
+                annotations.pop(key.removesuffix("-"), None)
+
+    def _approve(self, name: str) -> None:
+        csr = self._existing("CertificateSigningRequest", name)
+        csr["status"]["conditions"] = [{"type": "Approved", "status": "True"}]
+        if self.signs:
+            csr["status"]["certificate"] = self._sign(csr)
+        for hear in self.on_approved:
+            hear(csr)
+
+    def _sign(self, csr: JsonObject) -> str:
+        asked = x509.load_pem_x509_csr(base64.b64decode(csr["spec"]["request"]))
+        now = self.clock.now()
+        builder = x509.CertificateBuilder().subject_name(asked.subject).issuer_name(asked.subject)
+        builder = builder.public_key(asked.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=365))
+        made = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return base64.b64encode(made).decode()
+
+    def _allocate(self) -> None:
+        for told in self.of("Node").values():
+            age = self.clock.now().isoformat() >= self._plus(told["metadata"]["creationTimestamp"])
+            if not told.setdefault("spec", {}).get("podCIDR") and self.cidrs and age:
+                told["spec"]["podCIDR"] = self.cidrs.pop(0)
+
+    def _plus(self, created: str) -> str:
+        from datetime import datetime  # noqa: PLC0415
+
+        return (datetime.fromisoformat(created) + timedelta(seconds=self.cidr_delay)).isoformat()
+
+    def _start_pods(self) -> None:
+        for number, pod in enumerate(self.of("Pod").values()):
+            runs = self.pod_starts(pod["spec"]["nodeName"])
+            pod["status"] = {
+                "phase": "Running" if runs else "Pending",
+                "podIP": f"10.244.9.{number + 1}",
+                "conditions": [{"type": "Ready", "status": "True" if runs else "False"}],
+            }
+
+
+def all_well(_node: str, script: str) -> str:
+    """Answer a verification's script as a pod does whose checks all hold."""
+    return "".join(f"{name}\t0\t\n" for name in re.findall(r"%s\\n' (\S+) \$\?", script))
+
+
+def node(name: str, *, ready: bool = True, address: str = "", cidr: str = "", **more: Any) -> JsonObject:
+    """Return a Node as the API tells it."""
+    info = {"machineID": more.pop("machine_id", f"machine-{name}"), "systemUUID": more.pop("uuid", f"UUID-{name}")}
+    info["kubeletVersion"] = "v1.20.2"
+    condition = {"type": "Ready", "status": "True" if ready else "False", "message": more.pop("why", "it is well")}
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "annotations": dict(more.pop("annotations", {}))},
+        "spec": {**({"podCIDR": cidr} if cidr else {}), **more},
+        "status": {
+            "conditions": [condition],
+            "addresses": [{"type": "InternalIP", "address": address}] if address else [],
+            "nodeInfo": info,
+        },
+    }

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from scaler.errors import UnreachableError
+from scaler.gateways.ssh import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scaler.model.inventory import Host
+
+
+@dataclass
+class FakeMachine:
+    """One machine: what its probe tells, its files, and whether it is there at all."""
+
+    facts: dict[str, Any]
+    unreachable: bool = False
+    clock_offset: float = 0.0
+    probe_status: int = 0
+    probe_says: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    log: str = "kubelet: a line of its log"
+    restarted: Callable[[], Said] = lambda: Said(0, "", "")
+
+
+class FakeSsh:
+    """Machines that answer the probe, ``true``, ``cat``, the journal and a kubelet's restart."""
+
+    def __init__(self, machines: dict[str, FakeMachine]) -> None:
+        self.machines = machines
+
+    def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
+        del timeout
+        machine = self.machines[host.name]
+        if machine.unreachable:
+            raise UnreachableError(f"{host.name}: SSH does not answer: no answer", hint="check address, port and sshd")
+        match list(argv):
+            case ["true"]:
+                return Said(0, "", "")
+            case ["cat", path]:
+                there = path in machine.files
+                return Said(
+                    0 if there else 1, machine.files.get(path, ""), "" if there else f"cat: {path}: no such file"
+                )
+            case ["journalctl", *_]:
+                return Said(0, f"{machine.log}\n", "")
+            case ["sh", "-c", script] if "systemctl restart kubelet" in script:
+                return machine.restarted()
+            case [_, "-", _] if stdin:
+                return self._probe(machine)
+        raise AssertionError(f"nothing of a fake machine's: {argv}")
+
+    def _probe(self, machine: FakeMachine) -> Said:
+        if machine.probe_status:
+            return Said(machine.probe_status, "", "python3: not found")
+        told = {**machine.facts, "time": time.time() + machine.clock_offset}
+        return Said(0, json.dumps(told) if machine.probe_says is None else machine.probe_says, "")
