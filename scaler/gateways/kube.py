@@ -6,6 +6,7 @@ kubectl, since drain, apply and exec have their logic there; its version is the 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
@@ -121,9 +122,11 @@ def csrs(kube: Kube) -> list[Csr]:
 
 def look(kube: Kube) -> ClusterState:
     """Read what a plan is made from."""
-    version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
-    return ClusterState(
-        server_version=version.removeprefix("v"),
-        nodes=tuple(nodes(kube)),
-        pending_csrs=tuple(csr.metadata.name for csr in csrs(kube) if csr.pending),
-    )
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        all_nodes, all_csrs = pool.submit(nodes, kube), pool.submit(csrs, kube)
+        version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
+        return ClusterState(
+            server_version=version.removeprefix("v"),
+            nodes=tuple(all_nodes.result()),
+            pending_csrs=tuple(csr.metadata.name for csr in all_csrs.result() if csr.pending),
+        )

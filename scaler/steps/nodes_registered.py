@@ -48,6 +48,7 @@ class NodesRegistered:
         missing = [host for host in hosts if host.name not in there]
         if missing:
             world.kube.create(_node(world, host) for host in missing)
+            world.fresh |= {host.name for host in missing}
         if not cni.of(world.cluster.settings.cni).needs_pod_cidr:
             return {}
         return self._cidrs(world, names)
