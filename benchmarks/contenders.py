@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import string
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +18,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.bed import scaler
 from scaler import assets
+from scaler.engine.journal import state_dir
 from scaler.gateways.process import run
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 _PLAIN = Path(__file__).with_name("plain")
 _TARGET = "/var/lib/floor"
 _LETTERS = string.ascii_lowercase + string.digits
-_JOIN = ("kubelet_joined", "join_verified")
 
 
 class Sample(NamedTuple):
@@ -88,8 +90,23 @@ def with_scaler(bed: Bed, hosts: Sequence[Host]) -> Sample:
     load, began = os.getloadavg()[0], time.monotonic()
     data = scaler("add-node", *(host.name for host in hosts), "--cluster", str(bed.lab.inventory), "--yes")
     seconds = time.monotonic() - began
-    join = sum(data["seconds"].get(step, 0.0) for step in _JOIN)
+    join = _proven(bed, data["run"]) - max(_first_start(host) for host in hosts) if data["run"] else 0.0
     return Sample(seconds, seconds - join, data["measures"].get("payload_bytes", 0), load)
+
+
+def _proven(bed: Bed, run_id: str) -> float:
+    """Return when the run had proven its workers, by its journal."""
+    journal = state_dir() / bed.cluster.name / "runs" / f"{run_id}.jsonl"
+    events = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    done = next(e for e in events if (e["kind"], e.get("step")) == ("step-done", "join_verified"))
+    return datetime.fromisoformat(done["at"]).timestamp()
+
+
+def _first_start(host: Host) -> float:
+    """Return when the kubelet of ``host`` first started, by the clock that this machine and its hosts share."""
+    argv = ["journalctl", "-u", "kubelet.service", "_PID=1", "-o", "json", "--output-fields=MESSAGE", "--no-pager"]
+    told = [json.loads(line) for line in host.exec(argv).out.splitlines()]
+    return next(int(t["__REALTIME_TIMESTAMP"]) for t in told if t["MESSAGE"].startswith("Started ")) / 1e6
 
 
 def plain(bed: Bed, hosts: Sequence[Host], proxy: Path) -> Sample:

@@ -60,7 +60,7 @@ class NodesRegistered:
                     world.pod_cidrs[node.name] = node.spec.pod_cidr
             return set(names) <= set(world.pod_cidrs)
 
-        wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.2)
+        wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.1)
         why = (
             f"no pod CIDR after {CIDR_SECONDS:g} s: look for CIDRNotAvailable in kubectl get events, "
             "and whether the controller manager runs"
