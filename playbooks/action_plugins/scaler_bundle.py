@@ -1,6 +1,6 @@
 """Place all files of a host by one task: render here, send only what is not there yet, apply as a whole.
 
-Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply).
+Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply), two on a ``fresh`` host.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class ActionModule(ActionBase):
         wanted = [dict(entry) for entry in args.pop("files", []) if entry.get("when", True)]
         args["files"] = [self._file(entry, variables, store, digests, blobs) for entry in wanted]
         args["units"] = [unit for unit in args.get("units", []) if unit.get("when", True)]
+        if args.pop("fresh", False) and blobs and not self._task.check_mode:
+            # Nothing can be there yet: one question less.
+            args["payload"] = self._send(list(blobs.items()))
         answer = self._module(args, variables)
         missing = answer.get("missing", [])
         if missing and not answer.get("failed") and not self._task.check_mode:

@@ -85,6 +85,17 @@ def systemctl(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *argv], capture_output=True, text=True, check=False)
 
 
+def states(units: list[dict[str, Any]]) -> dict[str, tuple[bool, bool]]:
+    """Return, by one question, of each unit whether it is active and whether it is enabled."""
+    names = [unit["name"] for unit in units]
+    told = systemctl("show", "--property=ActiveState", "--property=UnitFileState", *names).stdout if names else ""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in told.strip().split("\n\n")]
+    return {
+        name: (block.get("ActiveState") == "active", block.get("UnitFileState") == "enabled")
+        for name, block in zip(names, blocks, strict=False)
+    }
+
+
 class Bundle:
     """One run of the module."""
 
@@ -241,13 +252,11 @@ class Bundle:
                 shutil.copy2(dest, self.kept / before)
             receipt["files"][file["dest"]] = before
         known = [unit["name"] for unit in receipt["units"]]
+        now = states(self.units)
         for unit in self.units:
             if unit["name"] not in known:
-                was = {
-                    "enabled": systemctl("is-enabled", unit["name"]).stdout.strip() == "enabled",
-                    "active": systemctl("is-active", unit["name"]).stdout.strip() == "active",
-                }
-                receipt["units"].append({"name": unit["name"], **was})
+                active, enabled = now[unit["name"]]
+                receipt["units"].append({"name": unit["name"], "enabled": enabled, "active": active})
         # A run by hand claims nothing; what an unfinished run of scaler claimed stays.
         receipt["claim"] = self.module.params["claim"] or receipt.get("claim", {})
         self.receipt.parent.mkdir(parents=True, exist_ok=True)
@@ -278,26 +287,24 @@ class Bundle:
     def units_differ(self, changed: list[str]) -> bool:
         """Tell, for check mode, whether a unit would be started or enabled."""
         del changed
-        return any(
-            unit.get("state", "started") == "started"
-            and systemctl("is-active", unit["name"]).stdout.strip() != "active"
-            for unit in self.units
-        )
+        now = states(self.units)
+        return any(not now[u["name"]][0] for u in self.units if u.get("state", "started") == "started")
 
     def run_units(self, restart: set[str], changed: list[str]) -> list[str]:
         """Reload systemd if need be, then enable and start (or restart) the units in order; return those acted on."""
         if any(name.startswith("/etc/systemd/") for name in changed):
             systemctl("daemon-reload")
         acted = []
+        now = states(self.units)
         names = [unit["name"] for unit in self.units if unit.get("enabled", True)]
-        if names and any(systemctl("is-enabled", name).stdout.strip() != "enabled" for name in names):
+        if not all(now[name][1] for name in names):
             done = systemctl("enable", "--no-reload", *names)
             if done.returncode != 0:
                 self.fail(f"units cannot be enabled: {done.stderr.strip()}")
             acted += names
         for unit in self.units:
             name = unit["name"]
-            active = systemctl("is-active", name).stdout.strip() == "active"
+            active = now[name][0]
             if unit.get("state", "started") == "placed" or (active and name not in restart):
                 continue
             verb = "reload" if active and unit.get("reload") else "restart"

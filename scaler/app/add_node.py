@@ -83,7 +83,10 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
     candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
     findings = _examine(session, candidates, state, stands, progress) if candidates else []
-    refused = {f.host: f"{f.check}: {f.message}" for f in findings if not f.warning}
+    refused: dict[str, str] = {}
+    for f in findings:
+        if not f.warning:
+            refused[f.host] = "; ".join([*filter(None, [refused.get(f.host)]), f"{f.check}: {f.message}"])
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(_told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]

@@ -33,6 +33,16 @@ def output(*argv):
         return ""
 
 
+def sysctl(name):
+    """A kernel setting's value, or why it cannot be had: absent, or read-only."""
+    path = "/proc/sys/" + name.replace(".", "/")
+    if not os.path.exists(path):
+        return "absent"
+    if os.statvfs(path).f_flag & os.ST_RDONLY or not os.access(path, os.W_OK):
+        return "read-only"
+    return text(path)
+
+
 def listeners():
     """Every TCP port somebody listens on, with the process' name."""
     inodes = {}
@@ -131,7 +141,7 @@ def main():
                 "controllers": controllers,
                 "swaps": [line.split()[0] for line in text("/proc/swaps").splitlines()[1:]],
                 "filesystems": [line.split()[-1] for line in text("/proc/filesystems").splitlines()],
-                "sysctls": {name: text("/proc/sys/" + name.replace(".", "/"), "absent") for name in asked["sysctls"]},
+                "sysctls": {name: sysctl(name) for name in asked["sysctls"]},
                 "listeners": listeners(),
                 "spaces": [space(path) for path in asked["spaces"]],
                 "leftovers": [path for path in asked["leftovers"] if exists_or_holds(path)],

@@ -21,11 +21,8 @@ if TYPE_CHECKING:
     from scaler.plan.plan import Plan, StepSpec
     from scaler.steps.base import Failures, World
 
-
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
-
-
 GO_ON = "run the same command again: it looks at what is there and goes on from it"
 
 
@@ -60,7 +57,7 @@ class Engine:
     def __init__(self, world: World, observers: Iterable[Observer]) -> None:
         self._world = world
         self._observers = tuple(observers)
-        # An interruption is told by a signal's handler, which may come while this very thread tells something.
+        # Reentrant, since a signal may come while an event is being told.
         self._telling = threading.RLock()
         self._failed: dict[str, str] = {}
         self._left: dict[str, str] = {}

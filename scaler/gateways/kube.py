@@ -6,7 +6,10 @@ kubectl, since drain, apply and exec have their logic there; its version is the 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.process import Completed, ProcessError, run
@@ -69,11 +72,21 @@ class Kubectl:
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
         """Return objects of ``kind``, all or those named; a missing one is left out."""
         where = ["-n", namespace] if namespace else []
-        out = self.call(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
+        out = self._read(["get", kind, *names, *where, "--ignore-not-found", "-o", "json"])
         if not out.strip():
             return []
         told: JsonObject = json.loads(out)
         return list(told["items"]) if told["kind"].endswith("List") else [told]
+
+    @retry(
+        # A read may be repeated; a load balancer that just moved is no reason to take a join back.
+        retry=retry_if_exception_type(UnreachableError),
+        stop=stop_after_attempt(4),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
+    def _read(self, argv: Sequence[str]) -> str:
+        return self.call(argv)
 
     def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
         """Create (or apply) ``objects`` in one request of kubectl's."""
@@ -109,9 +122,11 @@ def csrs(kube: Kube) -> list[Csr]:
 
 def look(kube: Kube) -> ClusterState:
     """Read what a plan is made from."""
-    version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
-    return ClusterState(
-        server_version=version.removeprefix("v"),
-        nodes=tuple(nodes(kube)),
-        pending_csrs=tuple(csr.metadata.name for csr in csrs(kube) if csr.pending),
-    )
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        all_nodes, all_csrs = pool.submit(nodes, kube), pool.submit(csrs, kube)
+        version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
+        return ClusterState(
+            server_version=version.removeprefix("v"),
+            nodes=tuple(all_nodes.result()),
+            pending_csrs=tuple(csr.metadata.name for csr in all_csrs.result() if csr.pending),
+        )

@@ -44,7 +44,7 @@ class World:
     say: Callable[[str], None] = lambda _: None
     pod_cidrs: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
-    joined_at: dict[str, float] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
     measures: dict[str, Any] = field(default_factory=dict)
 
     def secrets(self, host: str) -> Path:
@@ -137,4 +137,5 @@ def roles_of(playbook: str) -> list[str]:
     """Return the roles whose files and units ``playbook`` places, as the playbook itself names them."""
     lines = (assets.PLAYBOOKS / playbook).read_text(encoding="utf-8").splitlines()
     following = itertools.pairwise(lines)
-    return [after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line]
+    named = [after.split("name:", 1)[1].strip() for line, after in following if "ansible.builtin.import_role:" in line]
+    return [role for role in named if role != "cluster"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import secrets
 import string
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -52,15 +53,17 @@ class CredentialsIssued:
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Create tokens and requests in one call, approve the requests, wait for the certificates."""
-        world.kube.create([binding()], apply=True)
         keys = {host.name: new_key() for host in hosts}
         tokens = {host.name: (_random(6), _random(16)) for host in hosts}
         requests = {host.name: f"scaler-{world.run}-kube-proxy-{host.name}-{_random(5)}" for host in hosts}
         objects = [_token(world, *tokens[name]) for name in keys]
         objects += [_request(requests[name], request(key, Subject("system:kube-proxy"))) for name, key in keys.items()]
         world.tokens.update({name: token[0] for name, token in tokens.items()})
-        world.kube.create(objects)
-        world.kube.call(["certificate", "approve", *requests.values()])
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            bound = pool.submit(world.kube.create, [binding()], apply=True)
+            world.kube.create(objects)
+            world.kube.call(["certificate", "approve", *requests.values()])
+            bound.result()
         signed = self._signed(world, requests)
         world.kube.delete(_CSR, requests.values())
         about = read(world.cluster.settings.admin_kubeconfig)
@@ -94,7 +97,7 @@ class CredentialsIssued:
             found.update({host: by_name[name] for host, name in requests.items() if name in by_name})
             return len(found) == len(requests)
 
-        if not wait_until(world.clock, all_signed, timeout=SIGN_SECONDS, every=0.15):
+        if not wait_until(world.clock, all_signed, timeout=SIGN_SECONDS, every=0.05):
             raise StepError(
                 f"the cluster did not sign kube-proxy's certificate in {SIGN_SECONDS:g} s",
                 hint="the controller manager needs --cluster-signing-cert-file and --cluster-signing-key-file",

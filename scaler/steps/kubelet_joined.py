@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
 from scaler.gateways.ssh import patiently
-from scaler.pki.approval import Expected, refusal
+from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
 from scaler.steps.credentials_issued import GROUP, drop_token
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ for i in $(seq 600); do
 done
 [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || exit 3
 rm -f /var/lib/kubelet/bootstrap.kubeconfig
+[ -e /var/lib/kubelet/pki/kubelet-server-current.pem ] && echo serves
 # A kubelet that is still starting does not heed SIGTERM; it has nothing to lose yet.
 systemctl kill --signal=KILL kubelet.service
 exec systemctl restart kubelet.service
@@ -81,10 +82,9 @@ class KubeletJoined:
                         join.failure = f"not Ready after {JOIN_SECONDS:g} s: {join.why}"
                 world.clock.sleep(0.3)
             for join in joins:
+                drop_token(world, join.host.name)
                 if join.failure:
                     join.failure += _log(world, join.host)
-                else:
-                    drop_token(world, join.host.name)
         return {join.host.name: join.failure for join in joins if join.failure}
 
     def undo(self, world: World, host: Host) -> None:
@@ -102,8 +102,9 @@ class _Join:
         self.host = host
         self.failure = ""
         self.request = ""
+        self.serves = False
+        self.restarted: Future[bool] | None = None
         self._report = "its kubelet has not reported"
-        self.restarted: Future[None] | None = None
         self._alive: Future[object] | None = None
         self._world = world
         self._since = world.clock.now().timestamp()
@@ -113,7 +114,7 @@ class _Join:
     @property
     def waiting(self) -> bool:
         """Tell whether it is neither in nor failed."""
-        return not self.failure and len(self._ready) < READY_TIMES
+        return not self.failure and not (self.serves and len(self._ready) >= READY_TIMES)
 
     @property
     def why(self) -> str:
@@ -129,9 +130,9 @@ class _Join:
                 why = f": {self.why}" if isinstance(error, NoCertificateError) else ""
                 self.failure = f"{error.message}{why}" if isinstance(error, ScalerError) else repr(error)
                 return
+            # A kubelet that joined half-way before has its serving certificate, and asks for no other.
+            self.serves = self.serves or self.restarted.result()
             if node is not None and self._reports_ready(node):
-                if not self._ready:
-                    self._world.joined_at[self.host.name] = now
                 if not self._ready or now - self._ready[-1] >= READY_EVERY:
                     self._ready.append(now)
             else:
@@ -159,13 +160,16 @@ def _ask(world: World, host: Host) -> None:
     patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)
 
 
-def _restart(world: World, host: Host) -> None:
-    """Restart the kubelet once it has its certificate; a host on its way down refuses that, and is asked again."""
+def _restart(world: World, host: Host) -> bool:
+    """Restart the kubelet once it has its certificate; tell whether it has its serving certificate too.
+
+    A host on its way down refuses that, and is asked again.
+    """
     deadline = world.clock.monotonic() + REBOOT_SECONDS
     while True:
         said = patiently(world.ssh, world.clock, host, ["sh", "-c", _RESTART], timeout=90, patience=REBOOT_SECONDS)
         if said.status == 0:
-            return
+            return "serves" in said.out
         if said.status == NO_CERTIFICATE:
             raise NoCertificateError("it got no client certificate in 60 s")
         if world.clock.monotonic() > deadline:
@@ -185,21 +189,24 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
         )
         for join in waiting
     ]
-    good = []
+    good: dict[str, _Join | None] = {}
     for join in waiting:
         join.request = ""
     for csr in csrs(world.kube):
         if not csr.pending:
             continue
-        refusals = {each.node: refusal(csr, each) for each in expected}
-        if None in refusals.values():
-            good.append(csr.metadata.name)
-        for join in waiting:
-            own = {f"system:node:{join.host.name}", f"system:bootstrap:{world.tokens.get(join.host.name)}"}
-            if refusals[join.host.name] and csr.spec.username in own:
-                join.request = f"its request {csr.metadata.name} is not approved: {refusals[join.host.name]}"
+        for join, each in zip(waiting, expected, strict=True):
+            own = {f"system:node:{join.host.name}", f"system:bootstrap:{each.token_id}"}
+            why = refusal(csr, each)
+            if why is None:
+                good[csr.metadata.name] = join if csr.spec.signer == SERVING_SIGNER else None
+            elif csr.spec.username in own:
+                join.request = f"its request {csr.metadata.name} is not approved: {why}"
     if good:
         world.kube.call(["certificate", "approve", *good])
+    for served in good.values():
+        if served:
+            served.serves = True
 
 
 def _log(world: World, host: Host) -> str:

@@ -48,6 +48,7 @@ class NodesRegistered:
         missing = [host for host in hosts if host.name not in there]
         if missing:
             world.kube.create(_node(world, host) for host in missing)
+            world.fresh |= {host.name for host in missing}
         if not cni.of(world.cluster.settings.cni).needs_pod_cidr:
             return {}
         return self._cidrs(world, names)
@@ -59,7 +60,7 @@ class NodesRegistered:
                     world.pod_cidrs[node.name] = node.spec.pod_cidr
             return set(names) <= set(world.pod_cidrs)
 
-        wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.2)
+        wait_until(world.clock, all_have, timeout=CIDR_SECONDS, every=0.1)
         why = (
             f"no pod CIDR after {CIDR_SECONDS:g} s: look for CIDRNotAvailable in kubectl get events, "
             "and whether the controller manager runs"

@@ -10,6 +10,7 @@ from scaler.gateways.files import sha256
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import patiently
 from scaler.steps.base import played, roles_of, worker_binaries
+from scaler.steps.credentials_issued import drop_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,13 @@ class WorkerInstalled:
         failures = played(world, PLAYBOOK, "workers", hosts, variables)
         returned = [host for host in hosts if host.name in failures and _was_away(world, host, failures[host.name])]
         if returned:
+            world.fresh -= {host.name for host in returned}
+            variables = {host.name: _variables(world, host) for host in returned}
             again = played(world, PLAYBOOK, "workers", returned, variables)
             failures = {name: why for name, why in failures.items() if name not in {h.name for h in returned}} | again
+        for name in failures:
+            # A host that cannot be cleaned later must not keep a key to the cluster.
+            drop_token(world, name)
         return failures
 
     def undo(self, world: World, host: Host) -> None:
@@ -80,6 +86,7 @@ def _variables(world: World, host: Host) -> dict[str, Any]:
         "ca": sha256(directory / "ca.crt"),
     }
     return {
+        "scaler_fresh": host.name in world.fresh,
         "node_name": host.name,
         "node_ip": host.address,
         "node_pod_cidr": world.pod_cidrs.get(host.name, ""),

@@ -70,7 +70,7 @@ class FakeKube:
     def of(self, kind: str) -> dict[str, JsonObject]:
         return {name: told for (k, _, name), told in self.objects.items() if k == kind}
 
-    def add_node(self, name: str, **changes: Any) -> JsonObject:  # noqa: ANN401
+    def add_node(self, name: str, **changes: Any) -> JsonObject:
         told = node(name, **changes)
         self._store(told)
         return told
@@ -251,7 +251,7 @@ def all_well(_node: str, script: str) -> str:
     return "".join(f"{name}\t0\t\n" for name in re.findall(r"%s\\n' (\S+) \$\?", script))
 
 
-def node(name: str, *, ready: bool = True, address: str = "", cidr: str = "", **more: Any) -> JsonObject:  # noqa: ANN401
+def node(name: str, *, ready: bool = True, address: str = "", cidr: str = "", **more: Any) -> JsonObject:
     """Return a Node as the API tells it."""
     info = {"machineID": more.pop("machine_id", f"machine-{name}"), "systemUUID": more.pop("uuid", f"UUID-{name}")}
     info["kubeletVersion"] = "v1.20.2"

@@ -21,7 +21,7 @@ CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 RUN = "20260301-020000-abcd"
 
 
-def host(name: str, number: int, **more: Any) -> Host:  # noqa: ANN401
+def host(name: str, number: int, **more: Any) -> Host:
     return Host(name=name, connection=Connection(address=f"10.0.0.{number}", **more))
 
 
@@ -29,7 +29,7 @@ def hosts(*names: str) -> tuple[Host, ...]:
     return tuple(host(name, 11 + number) for number, name in enumerate(names))
 
 
-def settings(directory: Path, **more: Any) -> Settings:  # noqa: ANN401
+def settings(directory: Path, **more: Any) -> Settings:
     kubeconfig = directory / "admin.kubeconfig"
     authority = base64.b64encode(CA.encode()).decode()
     kubeconfig.write_text(
@@ -54,7 +54,7 @@ def settings(directory: Path, **more: Any) -> Settings:  # noqa: ANN401
     return Settings.model_validate({**told, **more})
 
 
-def cluster(directory: Path, **more: Any) -> Cluster:  # noqa: ANN401
+def cluster(directory: Path, **more: Any) -> Cluster:
     groups = {key: more.pop(key) for key in ("masters", "etcd", "workers", "loadbalancers", "standby") if key in more}
     groups.setdefault("masters", (host("m1", 1),))
     groups.setdefault("etcd", groups["masters"])
@@ -67,7 +67,7 @@ def cluster(directory: Path, **more: Any) -> Cluster:  # noqa: ANN401
     )
 
 
-def plan(chosen: Sequence[Host], *names: str, **more: Any) -> Plan:  # noqa: ANN401
+def plan(chosen: Sequence[Host], *names: str, **more: Any) -> Plan:
     everyone = tuple(each.name for each in chosen)
     specs = tuple(StepSpec(step=name, hosts=everyone) for name in names)
     return Plan(change="add-node", cluster="prod", hosts=tuple(chosen), steps=specs, **more)
@@ -83,7 +83,7 @@ class FakeStore:
 class Fakes:
     """One world, and the fakes it is made of."""
 
-    def __init__(self, directory: Path, chosen: Sequence[Host], *step_names: str, **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, directory: Path, chosen: Sequence[Host], *step_names: str, **more: Any) -> None:
         self.hosts = tuple(chosen)
         self.clock = FakeClock()
         self.kube = FakeKube(self.clock, cidrs=[f"10.244.{n}.0/24" for n in range(1, 9)])

@@ -81,8 +81,10 @@ def test_no_process_of_the_master_was_restarted(joined: Joined) -> None:
 
 
 def test_the_bootstrap_tokens_are_gone(joined: Joined) -> None:
-    secrets = joined.cluster.kubectl("get", "secrets", "-n", "kube-system", "-o", "name")
-    assert "bootstrap-token" not in secrets
+    kind = "--field-selector=type=bootstrap.kubernetes.io/token"
+    secrets = json.loads(joined.cluster.kubectl("get", "secrets", "-n", "kube-system", kind, "-o", "json"))["items"]
+    of_runs = [base64.b64decode(secret["data"]["description"]).decode() for secret in secrets]
+    assert f"scaler run {joined.envelope['data']['run']}" not in of_runs
     for name in ("n1", "n2"):
         assert "/var/lib/kubelet/bootstrap.kubeconfig" not in joined.cluster.tree(name)
 

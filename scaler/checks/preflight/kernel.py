@@ -30,6 +30,8 @@ def _look(subject: Subject) -> Iterator[Told]:
         if facts.sysctls.get(name) == "absent":
             module = " (modprobe br_netfilter)" if "bridge" in name else ""
             yield Told(f"sysctl {name} is not there{module}", "load the module, and at boot by /etc/modules-load.d")
+        if facts.sysctls.get(name) == "read-only":
+            yield Told(f"sysctl {name} cannot be written", "make /proc/sys writable, or use a whole machine")
     if not facts.resolv_conf:
         yield Told("/etc/resolv.conf is missing; pods could not start", "create it")
 

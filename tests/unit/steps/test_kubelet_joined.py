@@ -48,7 +48,6 @@ def test_every_kubelet_joins_by_its_two_requests_and_its_token_is_deleted(joinin
     assert STEP.apply(joining.world, joining.hosts) == {}
     assert joining.kube.approved() == {"csr-n1-client", "csr-n1-serving", "csr-n2-client", "csr-n2-serving"}
     assert joining.kube.of("Secret") == {}
-    assert set(joining.world.joined_at) == {"n1", "n2"}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_a_kubelet_that_never_asks_fails_before_the_deadline_with_its_log(joinin
 def test_one_that_fails_does_not_keep_the_other_out(joining: Joining) -> None:
     joining.kubelets.start("n2", TOKENS["n2"])
     assert set(STEP.apply(joining.world, joining.hosts)) == {"n1"}
-    assert joining.kube.of("Secret").keys() == {"bootstrap-token-aaaaa1"}
+    assert joining.kube.of("Secret") == {}
 
 
 def test_a_node_that_flaps_is_in_only_when_it_was_ready_three_times_in_a_row(joining: Joining) -> None:
@@ -114,7 +113,6 @@ def test_a_node_that_flaps_is_in_only_when_it_was_ready_three_times_in_a_row(joi
     joining.start()
     assert STEP.apply(joining.world, joining.hosts) == {}
     assert joining.clock.monotonic() > calm
-    assert min(joining.world.joined_at.values()) > calm - 4
 
 
 def test_a_node_that_never_stops_flapping_times_out(joining: Joining) -> None:

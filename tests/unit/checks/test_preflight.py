@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scaler.checks import found
+from scaler.checks.preflight import Subject, examine
+from scaler.model.facts import HostFacts, Listener, Reach, Space
+from tests.unit.examples import MACHINE, N1, N2, cluster, facts, node, settings, state
+
+OURS = {"cluster": "prod", "node": "n1", "run": "earlier", "ca": "digest"}
+
+
+def subject(*, clock: float = 0.0, **changes: Any) -> Subject:
+    seen = facts(**{name: value for name, value in changes.items() if name in HostFacts.model_fields})
+    return Subject(
+        host=N1,
+        facts=seen,
+        clock=(clock, 0.1),
+        cluster=changes.get("cluster", cluster()),
+        state=changes.get("state", state(node("w1", "192.0.2.21"))),
+        others=changes.get("others", ()),
+        ca_digest="digest",
+    )
+
+
+def told(**changes: Any) -> list[tuple[str, str]]:
+    return [(f.check, f.message) for f in examine(subject(**changes)) if not f.warning]
+
+
+def test_a_good_host_has_no_finding() -> None:
+    assert examine(subject()) == []
+
+
+GONE = (Reach(endpoint="192.0.2.10:6443", error="refused"), Reach(endpoint="192.0.2.11:6443"))
+NO_MASTER = (Reach(endpoint="192.0.2.10:6443"), Reach(endpoint="192.0.2.11:6443", error="timed out"))
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
+    ("clock", {"clock": 3600.0}, "3600.0 s ahead of"),
+    ("clock", {"clock": -3600.0}, "3600.0 s behind"),
+    ("disk", {"spaces": (Space(path="/var/lib/kubelet", free=900 << 20, writable=True),)}, "has 900 MiB free, 1024"),
+    ("disk", {"spaces": (Space(path="/etc", free=9 << 30, writable=False),)}, "read-only file system"),
+    ("identity", {"machine_id": ""}, "machine-id is empty"),
+    ("identity", {"addresses": ("192.0.2.99",)}, "address 192.0.2.31 is not on the host"),
+    ("identity", {"state": state(node("n1", "192.0.2.31", machine="f" * 32))}, "node n1 exists and is another machine"),
+    ("identity", {"state": state(node("w1", "192.0.2.31"))}, "address 192.0.2.31 is node w1's already"),
+    ("identity", {"state": state(node("w1", "192.0.2.21", machine=MACHINE))}, "is also node w1's"),
+    ("identity", {"state": state(node("w1", "192.0.2.21", uuid="6B1E"))}, "product_uuid is also node w1's"),
+    ("identity", {"others": ((N2, facts(product_uuid="x", macs=())),)}, "machine-id 0123456789abcdef"),
+    ("identity", {"others": ((N2, facts(machine_id="x", macs=())),)}, "product_uuid 6b1e is also n2's"),
+    ("identity", {"others": ((N2, facts(machine_id="x", product_uuid="x")),)}, "MAC 02:00:00:00:00:01 is also n2's"),
+    ("kernel", {"cgroup": 2, "controllers": ("cpu",)}, "lacks cgroup controllers: cpuset, memory, pids"),
+    ("kernel", {"cgroup": 1, "cluster": cluster(settings=settings(kubernetes_version="1.35.0"))}, "refuses"),
+    ("kernel", {"filesystems": ("ext4",)}, "overlay file system"),
+    ("kernel", {"sysctls": {"net.bridge.bridge-nf-call-iptables": "absent"}}, "modprobe br_netfilter"),
+    ("kernel", {"sysctls": {"net.ipv4.ip_forward": "read-only"}}, "cannot be written"),
+    ("kernel", {"resolv_conf": False}, "/etc/resolv.conf is missing"),
+    ("leftovers", {"leftovers": ("/etc/cni/net.d",)}, "leftovers of an earlier installation: /etc/cni/net.d"),
+    ("leftovers", {"ca_digest": "another"}, "belongs to another cluster"),
+    ("ports", {"listeners": (Listener(port=10250, process="socat"),)}, "port 10250 (kubelet) is taken by socat"),
+    ("ports", {"listeners": (Listener(port=10256, process="kube-proxy"),)}, "is taken by kube-proxy"),
+    ("reach", {"reach": GONE}, "cannot reach the API through 192.0.2.10:6443: refused"),
+    ("reach", {"reach": NO_MASTER}, "cannot reach any master directly"),
+    ("routes", {"routes": ("10.244.7.0/24",)}, "overlaps the pod network"),
+    ("routes", {"routes": ("10.0.0.0/8",)}, "overlaps the pod network"),
+    ("routes", {"routes": ("10.96.0.10",)}, "overlaps the Service network"),
+    ("runtime", {"containerd": ""}, "containerd is not installed"),
+    ("runtime", {"containerd": "1.4.13"}, "too old"),
+    ("runtime", {"containerd": "2.0.1"}, "too new"),
+    ("runtime", {"containerd": "?"}, "does not say a version"),
+    ("swap", {"swaps": ("/dev/zram0",)}, "swap is on: /dev/zram0"),
+    ("system", {"arch": "aarch64"}, "is aarch64, the cluster's binaries are amd64"),
+    ("system", {"systemd": False}, "does not run systemd"),
+    ("system", {"python": "3.6.8"}, "has Python 3.6.8"),
+]
+
+
+@pytest.mark.parametrize(("check", "fault", "message"), FAULTS, ids=[f"{c}-{i}" for i, (c, _, _) in enumerate(FAULTS)])
+def test_a_fault_is_found_by_its_check_with_its_reason(check: str, fault: dict[str, Any], message: str) -> None:
+    findings = [f for f in examine(subject(**fault)) if f.check == check]
+    assert any(message in f.message for f in findings), findings
+    assert all(f.host == "n1" and not f.warning for f in findings)
+
+
+def test_every_check_has_a_fault_that_it_finds() -> None:
+    assert {check.name for check in found("preflight")} == {check for check, _, _ in FAULTS}
+
+
+@pytest.mark.parametrize(("offset", "warnings"), [(0.5, 0), (0.7, 1), (1.9, 1), (2.0, 1)])
+def test_a_clock_a_little_off_is_only_a_warning(offset: float, warnings: int) -> None:
+    findings = examine(subject(clock=offset))
+    assert [f.warning for f in findings] == [True] * warnings
+
+
+def test_a_clock_that_is_not_known_exactly_gets_the_benefit_of_the_doubt() -> None:
+    unsure = subject()._replace(clock=(2.3, 0.4))
+    assert [f.warning for f in examine(unsure)] == [True]
+
+
+def test_what_an_unfinished_run_of_ours_left_is_no_leftover() -> None:
+    left: dict[str, Any] = {
+        "leftovers": ("/var/lib/kubelet/pki",),
+        "ca_digest": "digest",
+        "listeners": (Listener(port=10250, process="kubelet"),),
+        "routes": ("10.244.1.0/24",),
+    }
+    assert told(**left, receipt=OURS) == []
+    assert told(**left, receipt={**OURS, "node": "n9"})
+    assert told(**left, receipt={**OURS, "ca": "another"})
+
+
+def test_a_foreign_process_on_a_port_is_a_fault_also_for_an_unfinished_node() -> None:
+    assert told(listeners=(Listener(port=10250, process="socat"),), receipt=OURS)
+
+
+def test_one_master_that_does_not_answer_is_no_fault_while_another_does() -> None:
+    reach = (*NO_MASTER, Reach(endpoint="192.0.2.12:6443"))
+    assert told(reach=reach) == []
+
+
+def test_the_same_machine_may_finish_its_own_node() -> None:
+    assert told(state=state(node("n1", "192.0.2.31", machine=MACHINE, uuid="6b1e"))) == []

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from importlib.resources import files
+from typing import Any
+
+from scaler.gateways.process import run
+from scaler.model.facts import HostFacts
+
+SCRIPT = files("scaler.checks").joinpath("probe_script.py").read_text(encoding="utf-8")
+
+
+def probe(**changes: Any) -> HostFacts:
+    asked = {
+        "spaces": ["/etc", "/var/lib/kubelet/not/there"],
+        "leftovers": [],
+        "sysctls": ["kernel.ostype", "net.no.such"],
+        "endpoints": [],
+        "ca": base64.b64encode(b"").decode(),
+        **changes,
+    }
+    return HostFacts.model_validate_json(run([sys.executable, "-", json.dumps(asked)], stdin=SCRIPT).out)
+
+
+def test_the_probe_tells_facts_that_the_model_accepts() -> None:
+    seen = probe()
+    assert seen.arch
+    assert seen.cgroup in {1, 2}
+    assert seen.sysctls["net.no.such"] == "absent"
+    assert abs(seen.time - time.time()) < 60
+
+
+def test_a_path_that_is_not_there_is_measured_where_it_would_be() -> None:
+    spaces = {space.path: space for space in probe().spaces}
+    assert spaces["/var/lib/kubelet/not/there"].free > 0
+
+
+def test_leftovers_are_files_and_directories_with_something_in_them(tmp_path: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    asked = [str(tmp_path / name) for name in ("empty", "full", "full/file", "absent")]
+    assert probe(leftovers=asked).leftovers == tuple(asked[1:3])
+
+
+def test_a_port_nobody_answers_on_is_told_with_its_reason() -> None:
+    (reach,) = probe(endpoints=["127.0.0.1:1"]).reach
+    assert reach.endpoint == "127.0.0.1:1"
+    assert reach.error
+
+
+def test_the_clock_is_compared_with_the_middle_of_the_question() -> None:
+    seen = probe().model_copy(update={"time": 100.0})
+    offset, uncertainty = seen.clock_offset(90.0, 94.0)
+    assert (offset, uncertainty) == (8.0, 2.0)
