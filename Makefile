@@ -31,7 +31,7 @@ check: $(BIN)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint .
-	$(BIN)/ansible-lint --offline --profile production playbooks
+	ANSIBLE_ROLES_PATH=playbooks/roles $(BIN)/ansible-lint --offline --profile production playbooks
 	$(BIN)/python -m pytest tests -m "not ansible and not lab and not cloud"
 
 ## make bench   adding workers, measured against a raw ssh and a plain playbook (takes root)

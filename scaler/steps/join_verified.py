@@ -54,8 +54,7 @@ def _peers(world: World, names: list[str]) -> list[str]:
     old = [n for n in nodes(world.kube) if n.name not in names and n.ready]
     masters = {host.name for host in world.cluster.masters}
     old.sort(key=lambda n: (n.spec.unschedulable, n.name in masters, n.name))
-    workers = [n.name for n in old if n.name not in masters][: PEERS - 1]
-    return [*workers, *(n.name for n in old if n.name not in workers)][:PEERS]
+    return [n.name for n in old][:PEERS]
 
 
 class _Proof:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Host
 
 
-def facts(host: Host, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def facts(host: Host, **more: Any) -> dict[str, Any]:
     """Return what the probe of a fit host tells, but for its time."""
     number = host.address.rpartition(".")[2]
     told: dict[str, Any] = {
@@ -82,7 +82,7 @@ class FakeSession(Session):
         return cast("Kubectl", self.fakes.kube)
 
 
-def session(directory: Path, new: Sequence[Host], **more: Any) -> FakeSession:  # noqa: ANN401
+def session(directory: Path, new: Sequence[Host], **more: Any) -> FakeSession:
     """Return a session with a cluster of one master and one old worker, and fit machines for ``new``."""
     fakes = Fakes(directory, new, **more)
     for each in new:

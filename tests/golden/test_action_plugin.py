@@ -29,7 +29,7 @@ EVERYTHING = {
 }
 
 
-def plugin(variables: dict[str, Any]) -> Any:  # noqa: ANN401 - Ansible is untyped
+def plugin(variables: dict[str, Any]) -> Any:
     """Return the action plugin as Ansible makes it, but for what it needs to reach a host."""
     spec = importlib.util.spec_from_file_location("plugin", assets.PLAYBOOKS / "action_plugins" / "scaler_bundle.py")
     assert spec is not None

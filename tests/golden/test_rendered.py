@@ -61,6 +61,7 @@ VALUES: dict[str, Any] = {
     "kube_proxy_mode": "iptables",
     "kubelet_environment": ["AWS_EC2_METADATA_DISABLED=true"],
     "kubelet_max_pods": 110,
+    "kubelet_status_seconds": 4,
     "kubelet_resolv_conf": "/etc/resolv.conf",
     "lb_bind": "10.0.0.5:6443",
     "lb_masters": [{"name": "m1", "address": "10.0.0.1"}],

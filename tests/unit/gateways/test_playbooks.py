@@ -14,7 +14,7 @@ from tests.fakes.world import host
 SNEAKY = "{{ lookup('pipe', 'touch canary') }}"
 
 
-def inventory_of(**told: Any) -> str:  # noqa: ANN401
+def inventory_of(**told: Any) -> str:
     key = Path("/keys/{{ 7 * 7 }}")
     hosts = [host("n1", 11, user="ops", port=2222, key=key, jump="10.0.0.9:22", jump_user="hop"), host("n2", 12)]
     out = io.StringIO()
@@ -22,7 +22,7 @@ def inventory_of(**told: Any) -> str:  # noqa: ANN401
     return out.getvalue()
 
 
-def untagged(value: Any, path: str = "") -> list[str]:  # noqa: ANN401 - any YAML
+def untagged(value: Any, path: str = "") -> list[str]:
     """Return where a string stands that Ansible would take for a template."""
     if isinstance(value, dict):
         return [found for key, inner in value.items() for found in untagged(inner, f"{path}.{key}")]
@@ -69,7 +69,7 @@ def test_only_the_hosts_of_the_run_are_in_it_with_how_they_are_reached() -> None
     assert told["workers"]["hosts"]["n2"]["ansible_become"] is False
 
 
-def event(kind: str, name: str, task: str, **result: Any) -> dict[str, Any]:  # noqa: ANN401
+def event(kind: str, name: str, task: str, **result: Any) -> dict[str, Any]:
     ignored = result.pop("ignore_errors", None)
     return {"event": kind, "event_data": {"host": name, "task": task, "res": result, "ignore_errors": ignored}}
 
