@@ -183,7 +183,7 @@ def _host(hosts_file: Path, name: str, values: Mapping[str, Any], roles: Mapping
     try:
         return Host.model_validate({"name": name, "connection": connection, "variables": own})
     except ValidationError as e:
-        raise tell(f"{hosts_file}: host {name}", e, names=_CONNECTION) from e
+        raise tell(f"{hosts_file}: host {name}", e, names={**_CONNECTION, "connection": ""}) from e
 
 
 def _settings(directory: Path, values: Mapping[str, Any]) -> Settings:
