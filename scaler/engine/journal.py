@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from scaler.engine.events import Event
 
 STATE_VARIABLE = "SCALER_STATE_DIR"
-SCHEMA = 1
 
 
 def state_dir() -> Path:
