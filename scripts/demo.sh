@@ -19,7 +19,7 @@ step add-node n1 n2 --cluster "$lab" --yes
 printf '\nA Deployment, spread over the new workers:\n'
 "$scaler" kubectl --cluster "$lab" -- apply -f "$(dirname "$0")/demo.yaml"
 "$scaler" kubectl --cluster "$lab" -- rollout status deployment/hello --timeout=60s
-step kubectl --cluster "$lab" -- get nodes -o wide
+step kubectl --cluster "$lab" -- get nodes
 step kubectl --cluster "$lab" -- get pods -o wide
 
 cat <<EOF
