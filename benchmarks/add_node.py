@@ -88,12 +88,12 @@ def main() -> None:
             for number in range(given.rounds):
                 print(f"round {number + 1} of {given.rounds}", file=sys.stderr)
                 benchmark.round(number, workers)
-        bed.standby(bed.workers)
+        # First of all: what was measured must not depend on how the lab ends.
+        report = table.markdown(benchmark.figures, workers)
+        print(report)
+        table.put(given.page, report)
     finally:
         bed.close(keep=given.keep)
-    report = table.markdown(benchmark.figures, workers)
-    print(report)
-    table.put(given.page, report)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from scaler import assets
 from scaler.app.session import read_cluster
+from scaler.errors import LabError
 from scaler.gateways.kube import Kubectl
 from scaler.gateways.process import run
 from scaler.gateways.store import Binary, cache_dir
@@ -99,9 +100,11 @@ class Bed:
             yaml.dump(tree, file)
 
     def close(self, *, keep: bool) -> None:
-        """Take the lab down, if it was made for this."""
+        """Take the lab down, if it was made for this; otherwise leave its workers on standby."""
         if self.made and not keep:
             lab.down(self.lab.name)
+        else:
+            self.standby(self.workers)
 
 
 def scaler(*argv: str) -> dict[str, Any]:
@@ -142,6 +145,10 @@ def packets_to_others() -> int:
 
 
 def _reinstall(host: Host) -> None:
-    host.reset()
+    try:
+        host.reset()
+    except LabError:
+        # A disk may be busy for some seconds on a loaded machine; that must not cost the rounds already measured.
+        host.reset()
     host.power_on()
     host.exec(["systemctl", "is-system-running", "--wait"], check=False)
