@@ -111,7 +111,7 @@ def test_objects_are_given_on_standard_input_and_never_as_arguments(
 ) -> None:
     secret = {"kind": "Secret", "stringData": {"token-secret": "hush"}}
     kubectl("true").create([secret])
-    assert asked(tmp_path) == ["create", "-f", "-", "-o", "name"]
+    assert asked(tmp_path) == ["create", "--validate=false", "-f", "-", "-o", "name"]
     assert json.loads((tmp_path / "stdin").read_text())["items"] == [secret]
 
 
