@@ -70,7 +70,7 @@ class Disk:
     def detach(self) -> None:
         """Unmount it; the loop device goes with the last mount."""
         unmount_below(self.directory)
-        wait_until(lambda: not loops_on(self.directory), f"the loop device of {self.image} is freed", timeout=10)
+        wait_until(lambda: not loops_on(self.directory), f"the loop device of {self.image} is freed", timeout=60)
 
     def fill(self, leave: int) -> None:
         """Leave ``leave`` bytes; the space is claimed, not written, so the machine's disk stays as it is."""
@@ -146,7 +146,7 @@ def unmount_below(directory: Path) -> None:
             do(["umount", str(point)], check=False)
         return not mounts_below(directory)
 
-    wait_until(clean, f"{directory} is unmounted", timeout=20)
+    wait_until(clean, f"{directory} is unmounted", timeout=60)
 
 
 def loops_on(directory: Path) -> list[str]:

@@ -147,7 +147,7 @@ def down(name: str, progress: Callable[[str], None] = lambda _: None) -> None:
         cgroups.remove(lab.cgroup)
         progress("all hosts are off")
         unmount_below(lab.root)
-        wait_until(lambda: not loops_on(lab.root), f"the loop devices of lab {name} are freed", timeout=10)
+        wait_until(lambda: not loops_on(lab.root), f"the loop devices of lab {name} are freed", timeout=60)
         with _machine_locked():
             network.remove(lab)
             cgroups.remove_if_empty(CGROUP_ROOT)
