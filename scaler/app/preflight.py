@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Host
     from scaler.model.state import ClusterState
 
+CA_FILE = "/etc/kubernetes/pki/ca.crt"
 LEFTOVERS = (
     "/var/lib/kubelet/pki",
     "/var/lib/kubelet/config.yaml",
@@ -47,6 +48,7 @@ def look(
         "leftovers": LEFTOVERS,
         "sysctls": kernel.SYSCTLS,
         "endpoints": endpoints,
+        "ca_file": CA_FILE,
         "ca": base64.b64encode(ca).decode(),
     }
     told = on_each(hosts, lambda host: _probe(session, host, json.dumps(asked)))

@@ -25,6 +25,15 @@ def text(path, default=""):
         return default
 
 
+def digest(path):
+    """SHA-256 of a file's very bytes, nothing where it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return ""
+
+
 def output(*argv):
     try:
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10)
@@ -120,7 +129,6 @@ def main():
         n for n in os.listdir("/sys/class/net") if n != "lo" and not n.startswith(("cni", "veth", "kube-", "docker"))
     ]
     addresses = [w.split()[3].split("/")[0] for w in output("ip", "-o", "addr", "show").splitlines()]
-    ca_file = text("/etc/kubernetes/pki/ca.crt")
     containerd = shutil.which("containerd", path="/usr/local/bin:/usr/bin:/usr/sbin:/bin")
     print(
         json.dumps(
@@ -145,7 +153,7 @@ def main():
                 "listeners": listeners(),
                 "spaces": [space(path) for path in asked["spaces"]],
                 "leftovers": [path for path in asked["leftovers"] if exists_or_holds(path)],
-                "ca_digest": hashlib.sha256(ca_file.encode()).hexdigest() if ca_file else "",
+                "ca_digest": digest(asked["ca_file"]),
                 "receipt": receipt(),
                 "containerd": (output(containerd, "--version") + " ? ? ?").split()[2] if containerd else "",
                 "routes": [

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ _CONNECTION = {
 }
 # Connection variables of scaler's own; those of Ansible begin with ansible_.
 _OWN = ("ssh_jump", "ssh_jump_user")
+# What stands before the document, up to its "---": YAML's parser does not keep it.
+_HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\n")
 _PATHS = ("pki_dir", "admin_kubeconfig", "binaries_manifest", "known_hosts")
 _DEFAULTS = {
     "pki_dir": "pki",
@@ -106,31 +109,41 @@ def add_workers(cluster: Cluster, hosts: Iterable[Host]) -> None:
     yaml.preserve_quotes = True
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
-    tree = yaml.load(text)
-    children = tree["all"].setdefault("children", {})
+    head = _HEAD.match(text)
+    begin = head.end() if head else 0
+    tree = yaml.load(text[begin:])
     for host in hosts:
-        _put(children, host)
+        _put(tree, host)
     out = io.BytesIO()
+    out.write(text[:begin])
     yaml.dump(tree, out)
     write_atomically(cluster.hosts_file, out.getvalue(), mode=cluster.hosts_file.stat().st_mode & 0o777)
 
 
-def _put(children: Any, host: Host) -> None:  # noqa: ANN401 - ruamel's trees are untyped
-    values = _taken(children, host.name)
-    if children.get("workers") is None:
-        children["workers"] = {}
-    if children["workers"].get("hosts") is None:
-        children["workers"]["hosts"] = {}
-    if host.name not in children["workers"]["hosts"]:
-        children["workers"]["hosts"][host.name] = values if values is not None else _variables(host.connection)
+def _put(tree: Any, host: Host) -> None:  # noqa: ANN401 - ruamel's trees are untyped
+    values = _taken(tree, host.name)
+    # Groups stand below 'all', or at the top of the file.
+    top = "workers" in tree or tree.get("all") is None
+    workers = _map(_map(tree if top else _map(tree["all"], "children"), "workers"), "hosts")
+    if host.name not in workers:
+        workers[host.name] = values if values is not None else _variables(host.connection)
+
+
+def _map(parent: Any, key: str) -> Any:  # noqa: ANN401 - as above
+    """Return the map under ``key``, made where there is none."""
+    if parent.get(key) is None:
+        parent[key] = {}
+    return parent[key]
 
 
 def _taken(groups: Any, name: str) -> Any:  # noqa: ANN401 - as above
     """Take ``name`` out of the standby group, wherever it stands in the file; return its variables, {} for none."""
     for group, content in (groups or {}).items():
+        if content is None:
+            continue
         if group == "standby" and name in (content.get("hosts") or {}):
             return content["hosts"].pop(name) or {}
-        found = _taken((content or {}).get("children"), name)
+        found = _taken(content.get("children"), name)
         if found is not None:
             return found
     return None
@@ -142,6 +155,9 @@ def _variables(connection: Connection) -> dict[str, Any]:
 
 
 def _ansible_inventory(directory: Path) -> dict[str, Any]:
+    for kind in ("group_vars", "host_vars"):
+        for path in sorted((directory / kind).rglob("*.y*ml")):
+            _one_owner_of_each_key(path)
     _one_owner_of_each_key(directory / HOSTS_FILE)
     argv = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(directory / HOSTS_FILE), "--list"]
     env = {
@@ -160,7 +176,7 @@ def _ansible_inventory(directory: Path) -> dict[str, Any]:
 def _one_owner_of_each_key(path: Path) -> None:
     """Refuse broken YAML and a key given twice, with the line; Ansible itself only warns of the second."""
     try:
-        YAML(typ="safe", pure=True).load(path.read_bytes())
+        YAML(pure=True).load(path.read_bytes())  # round trip, since it takes tags like !vault and !unsafe as they are
     except YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

@@ -61,6 +61,8 @@ def run(
         )
     except FileNotFoundError as e:
         raise ProcessError(argv, f"not found on this machine ({e.filename})") from e
+    except OSError as e:
+        raise ProcessError(argv, f"cannot be run on this machine: {e.strerror}") from e
     except subprocess.TimeoutExpired as e:
         raise ProcessError(argv, f"no end after {timeout:g} s") from e
     completed = Completed(done.returncode, done.stdout, done.stderr)

@@ -133,6 +133,7 @@ def _fetch(url: str, path: Path, wanted: str) -> None:
     found = hashlib.sha256()
     try:
         with os.fdopen(descriptor, "wb") as file, httpx.stream("GET", url, timeout=30, follow_redirects=True) as answer:
+            os.fchmod(file.fileno(), 0o755)  # kubectl runs from here
             answer.raise_for_status()
             for block in answer.iter_bytes(BLOCK):
                 found.update(block)
@@ -141,6 +142,10 @@ def _fetch(url: str, path: Path, wanted: str) -> None:
             raise IntegrityError(f"{url} has SHA-256 {found.hexdigest()}, expected {wanted}")
         Path(temporary).replace(path)
     except httpx.HTTPStatusError as e:
+        if e.response.is_server_error:
+            raise UnreachableError(
+                f"{url}: HTTP status {e.response.status_code}", hint="the mirror is in trouble; try again later"
+            ) from e
         raise InputError(f"{url}: HTTP status {e.response.status_code}", hint="check 'binaries' and the version") from e
     except httpx.HTTPError as e:
         raise UnreachableError(f"{url}: {e or type(e).__name__}") from e

@@ -26,7 +26,10 @@ def tell(where: str, error: ValidationError, *, names: Mapping[str, str] | None 
     lines = []
     for finding in error.errors(include_url=False):
         path = ".".join(filter(None, ((names or {}).get(str(part), str(part)) for part in finding["loc"])))
-        given = "" if finding["type"] == "missing" else f" (given: {finding['input']!r})"
+        value = finding["input"]
+        # A finding about a value as a whole has all its fields as input; its message names those that matter.
+        told = finding["type"] != "missing" and not (isinstance(value, dict) and finding["type"] == "value_error")
+        given = f" (given: {value!r})" if told else ""
         message = finding["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {path}: {message}{given}" if path else f"{where}: {message}{given}")
     return InputError("\n".join(lines))

@@ -48,7 +48,7 @@ def _client(csr: Csr, expected: Expected, *, names: int) -> str | None:
     if csr.spec.username != f"system:bootstrap:{expected.token_id}" or expected.group not in csr.spec.groups:
         return f"it comes from {csr.spec.username}, not from this run's token"
     if names:
-        return "a client certificate has no alternative names"
+        return "it asks for more than a client certificate's own subject"
     if not set(csr.spec.usages) <= _CLIENT_USAGES or "client auth" not in csr.spec.usages:
         return f"its usages are {', '.join(csr.spec.usages)}"
     return None

@@ -42,8 +42,10 @@ class PkiMade(Irreversible):
         pki = settings.pki_dir
         pki.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in AUTHORITIES:
-            if not (pki / f"{name}.crt").exists():
+            if not (pki / f"{name}.crt").exists() and not (pki / f"{name}.key").exists():
                 _put(pki, f"{name}.crt", f"{name}.key", new_ca(f"{world.cluster.name}-{name}", now))
+            for half in (f"{name}.crt", f"{name}.key"):
+                _must_be_there(pki / half)
             must_be_private(pki / f"{name}.key")
             check_ca(str(pki / name), read_pair(pki, name), now)
         if not (pki / "sa.key").exists():
@@ -64,6 +66,12 @@ def must_be_private(path: Path) -> None:
         raise InputError(
             f"{path} can be read by others (mode {path.stat().st_mode & 0o777:04o})", hint=f"chmod 600 {path}"
         )
+
+
+def _must_be_there(path: Path) -> None:
+    """Refuse half an authority; making the other half anew would make another authority."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing", hint="bring it back from a backup; it cannot be made again")
 
 
 def _put(directory: Path, public: str, private: str, pair: Pair) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sys
 import time
@@ -19,6 +20,7 @@ def probe(**changes: Any) -> HostFacts:
         "leftovers": [],
         "sysctls": ["kernel.ostype", "net.no.such"],
         "endpoints": [],
+        "ca_file": "/no/ca.crt",
         "ca": base64.b64encode(b"").decode(),
         **changes,
     }
@@ -44,6 +46,13 @@ def test_leftovers_are_files_and_directories_with_something_in_them(tmp_path: An
     (tmp_path / "full" / "file").touch()
     asked = [str(tmp_path / name) for name in ("empty", "full", "full/file", "absent")]
     assert probe(leftovers=asked).leftovers == tuple(asked[1:3])
+
+
+def test_a_ca_is_known_by_the_digest_of_its_very_bytes(tmp_path: Any) -> None:
+    placed = tmp_path / "ca.crt"
+    placed.write_bytes(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+    assert probe(ca_file=str(placed)).ca_digest == hashlib.sha256(placed.read_bytes()).hexdigest()
+    assert not probe().ca_digest
 
 
 def test_a_port_nobody_answers_on_is_told_with_its_reason() -> None:

@@ -171,6 +171,58 @@ def test_a_host_given_on_the_command_line_is_written_with_its_connection(place: 
 
 
 @reads
+def test_what_stands_before_the_document_stays(place: Path) -> None:
+    head = "# Owned by ops.\n\n---\n"
+    (place / "hosts.yml").write_text(head + HOSTS)
+    cluster = inventory.read(place)
+    inventory.add_workers(cluster, [cluster.hosts()["n2"]])
+    assert (place / "hosts.yml").read_text().startswith(head + "# The head.\nall:\n")
+    assert [host.name for host in inventory.read(place).workers] == ["w1", "n2"]
+
+
+@reads
+@pytest.mark.parametrize("all_", ["", "all:\n"])
+def test_groups_at_the_top_of_the_file_are_written_there(place: Path, all_: str) -> None:
+    groups = "".join(line.removeprefix("    ") for line in HOSTS.splitlines(keepends=True)[3:])
+    (place / "hosts.yml").write_text(all_ + groups)
+    cluster = inventory.read(place)
+    inventory.add_workers(cluster, [cluster.hosts()["n1"]])
+    again = inventory.read(place)
+    assert [host.name for host in again.workers] == ["w1", "n1"]
+    assert [host.name for host in again.standby] == ["n2"]
+
+
+@reads
+def test_an_empty_group_takes_a_host(place: Path) -> None:
+    text = (place / "hosts.yml").read_text()
+    (place / "hosts.yml").write_text(text.split("    workers:")[0] + "    workers:\n    standby:\n")
+    cluster = inventory.read(place)
+    new = cluster.masters[0].model_copy(update={"name": "n9"})
+    moved = new.model_copy(update={"connection": new.connection.model_copy(update={"address": "192.0.2.99"})})
+    inventory.add_workers(cluster, [moved])
+    assert [host.name for host in inventory.read(place).workers] == ["n9"]
+
+
+@reads
+def test_a_value_with_a_tag_of_ansibles_is_read(place: Path) -> None:
+    change(place, "ansible_port: 2222", "x_note: !unsafe '{{ not a template }}'")
+    assert inventory.read(place).hosts()["n1"].address == "192.0.2.31"
+
+
+@pytest.mark.parametrize("more", ["cluster_name: other\n", "images: [\n"])
+def test_variables_that_are_given_twice_or_broken_are_told_with_their_line(place: Path, more: str) -> None:
+    with (place / "group_vars" / "all.yml").open("a") as file:
+        file.write(more)
+    assert "group_vars/all.yml:8" in refused(place) or "group_vars/all.yml:9" in refused(place)
+
+
+@reads
+def test_a_finding_about_the_whole_names_what_matters_and_nothing_else(place: Path) -> None:
+    change(place, "192.0.2.32", "192.0.2.21")
+    assert refused(place) == f"{place}/hosts.yml: address 192.0.2.21 belongs to both w1 and n2 "
+
+
+@reads
 def test_a_file_that_was_edited_meanwhile_is_not_written(place: Path) -> None:
     cluster = inventory.read(place)
     change(place, "# The head.", "# By hand.")

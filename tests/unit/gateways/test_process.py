@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from scaler.gateways.process import ProcessError, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_programs_words_and_status_are_told() -> None:
@@ -30,6 +34,12 @@ def test_a_program_that_is_missing_is_named() -> None:
     with pytest.raises(ProcessError, match=r"not found on this machine \(no-such-program\)") as failed:
         run(["no-such-program"])
     assert failed.value.completed is None
+
+
+def test_a_program_that_may_not_be_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\n")
+    with pytest.raises(ProcessError, match="kubectl: cannot be run on this machine: Permission denied"):
+        run([str(tmp_path / "kubectl")])
 
 
 def test_a_program_that_overruns_is_ended() -> None:

@@ -90,6 +90,27 @@ def test_what_a_mirror_does_not_have_is_said_with_its_status(tmp_path: Path, htt
     assert cached(tmp_path) == []
 
 
+def test_a_mirror_in_trouble_is_tried_again_until_it_answers(tmp_path: Path, httpserver: HTTPServer) -> None:
+    address = "/v1.20.2/bin/linux/amd64/kubelet"
+    for _ in range(2):
+        httpserver.expect_ordered_request(address).respond_with_data("busy", status=503)
+    httpserver.expect_ordered_request(address).respond_with_data(CONTENT)
+    assert opened(tmp_path, httpserver.url_for("/")).path(KUBELET).read_bytes() == CONTENT
+    httpserver.check_assertions()
+
+
+def test_a_mirror_that_stays_in_trouble_is_unreachable(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1.20.2/bin/linux/amd64/kubelet").respond_with_data("no", status=500)
+    with pytest.raises(UnreachableError, match="HTTP status 500"):
+        opened(tmp_path, httpserver.url_for("/")).path(KUBELET)
+    assert cached(tmp_path) == []
+
+
+def test_what_comes_from_a_mirror_can_be_run(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1.20.2/bin/linux/amd64/kubelet").respond_with_data(CONTENT)
+    assert opened(tmp_path, httpserver.url_for("/")).path(KUBELET).stat().st_mode & 0o777 == 0o755
+
+
 def test_a_mirror_that_does_not_answer_is_tried_again_and_then_said(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1/"):
         opened(tmp_path, "http://127.0.0.1:1").path(KUBELET)

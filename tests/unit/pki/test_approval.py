@@ -144,3 +144,51 @@ def test_a_request_whose_key_is_another_is_refused() -> None:
     good = csr(CLIENT)
     spec = good.spec.model_copy(update={"request": base64.b64encode(armored).decode()})
     assert refusal(good.model_copy(update={"spec": spec}), EXPECTED)
+
+
+def asked(base: dict[str, Any], request: bytes) -> Csr:
+    good = csr(base)
+    spec = good.spec.model_copy(update={"request": base64.b64encode(request).decode()})
+    return good.model_copy(update={"spec": spec})
+
+
+def signed(
+    *extensions: x509.ExtensionType, subject: tuple[x509.NameAttribute[str], ...] = (), names: tuple[Any, ...] = ()
+) -> bytes:
+    own = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+        x509.NameAttribute(NameOID.COMMON_NAME, "system:node:n1"),
+    ]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([*own, *subject]))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("base", [CLIENT, SERVING])
+def test_a_request_for_anything_beside_name_group_and_alternatives_is_refused(base: dict[str, Any]) -> None:
+    unit = x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "somebody else")
+    authority = x509.BasicConstraints(ca=True, path_length=None)
+    assert refusal(asked(base, signed(names=base["names"])), EXPECTED) is None
+    assert refusal(asked(base, signed(names=base["names"], subject=(unit,))), EXPECTED)
+    assert refusal(asked(base, signed(authority, names=base["names"])), EXPECTED)
+
+
+# A subjectAltName with an x400Address, which no library reads.
+X400 = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3004a3020500"))
+P256, NO_CURVE = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
+
+
+def of_an_unknown_curve() -> bytes:
+    der = x509.load_pem_x509_csr(signed()).public_bytes(serialization.Encoding.DER).replace(P256, NO_CURVE)
+    body = base64.encodebytes(der)
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + body + b"-----END CERTIFICATE REQUEST-----\n"
+
+
+@pytest.mark.parametrize("request_pem", [signed(X400), of_an_unknown_curve()], ids=["x400", "curve"])
+def test_a_foreign_request_that_cannot_be_read_is_refused_and_ends_no_run(request_pem: bytes) -> None:
+    told = refusal(asked(CLIENT, request_pem), EXPECTED)
+    assert told is not None
+    assert told.startswith("not a valid request: ")
