@@ -16,9 +16,11 @@ from pydantic import AfterValidator, Field
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NODE_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _USER = re.compile(r"[a-z_][-a-z0-9_]{0,31}")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _PATH = re.compile(r"/[-._/A-Za-z0-9]*")
 _DOMAIN = _NODE_NAME
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 MAX_NAME = 63
 
 
@@ -37,8 +39,9 @@ def _address(text: str) -> str:
         raise ValueError("is not an IP address") from None
     if "%" in text:
         raise ValueError("is an IPv6 address with a zone; a zone has a meaning on one host only")
-    if address.is_multicast or address.is_unspecified or address.is_loopback:
-        raise ValueError("is not the address of a host (unspecified, loopback or multicast)")
+    itself = getattr(address, "ipv4_mapped", None) or address
+    if itself.is_multicast or itself.is_unspecified or itself.is_loopback or itself == _BROADCAST:
+        raise ValueError("is not the address of a host (unspecified, loopback, multicast or broadcast)")
     return str(address)
 
 
@@ -60,9 +63,9 @@ def _matches(pattern: re.Pattern[str], what: str) -> AfterValidator:
 
 def _endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+    if not host or not _PORT.fullmatch(port) or int(port) >= 2**16:
         raise ValueError("is not HOST:PORT")
-    if re.fullmatch(r"[\d.]+", host) or ":" in host:
+    if re.fullmatch(r"[0-9.]+", host) or ":" in host:
         address = _address(host.strip("[]"))
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return f"{_node_name(host)}:{port}"
@@ -80,6 +83,10 @@ Domain = Annotated[str, _matches(_DOMAIN, "a domain name")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 # <component>/v<version>/linux-<arch>/<name>.tar in the store.
 ArchivePath = Annotated[
-    str, _matches(re.compile(r"[-a-z0-9]+/v[-.\w]+/linux-[a-z0-9]+/[-.\w]+\.tar"), "an archive's path in the store")
+    str,
+    _matches(
+        re.compile(r"[-a-z0-9]+/v[-._A-Za-z0-9]+/linux-[a-z0-9]+/[-._A-Za-z0-9]+\.tar"),
+        "an archive's path in the store",
+    ),
 ]
 ImageName = Annotated[str, _matches(re.compile(r"[-a-z0-9./_:@]+"), "an image's name")]
