@@ -73,8 +73,8 @@ def _same_and_ready(host: Host, node: Node) -> None:
 
 def plan(cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnings: Iterable[str] = ()) -> Plan:
     """Return the plan that makes workers of ``hosts``; empty where all of them are there."""
-    stands: Mapping[str, Standing] = {host.name: standing(host, cluster, state) for host in hosts}
     by_name = {host.name: host for host in hosts}
+    stands: Mapping[str, Standing] = {name: standing(host, cluster, state) for name, host in by_name.items()}
     joining = [name for name, stand in stands.items() if stand in {Standing.NEW, Standing.UNFINISHED}]
     adopted = [name for name, stand in stands.items() if stand is Standing.ADOPTED]
     fresh = [name for name in joining if not _has_cidr(state, name)]

@@ -92,6 +92,10 @@ def test_a_plan_is_the_same_each_time_and_survives_json() -> None:
     assert Plan.model_validate(plans[0].to_json()) == plans[0]
 
 
+def test_hosts_may_come_one_by_one() -> None:
+    assert add_node.plan(cluster(), state(*OLD), iter([N1, N2])) == add_node.plan(cluster(), state(*OLD), [N1, N2])
+
+
 def test_every_step_a_recipe_names_exists() -> None:
     for name in (*add_node.STEPS, *init.BEFORE_NODES):
         assert steps.find(name).title
