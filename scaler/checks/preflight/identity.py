@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from scaler.checks.preflight import Check, Subject, Told
@@ -9,6 +10,8 @@ from scaler.checks.preflight import Check, Subject, Told
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Tunnels have an IP address or nothing there, and zeros belong to everybody.
+_MAC = re.compile(r"(?!(?:00:)*00$)[0-9a-f]{2}(?::[0-9a-f]{2}){5,}")
 _CLONE = "a cloned machine: remove /etc/machine-id, run systemd-machine-id-setup, and reboot it"
 
 
@@ -22,14 +25,15 @@ def _look(subject: Subject) -> Iterator[Told]:
         )
     yield from _among_nodes(subject)
     for other, theirs in subject.others:
-        if theirs.machine_id == facts.machine_id:
+        if facts.machine_id and theirs.machine_id == facts.machine_id:
             yield Told(f"machine-id {facts.machine_id} is also {other.name}'s", _CLONE)
         if facts.product_uuid and theirs.product_uuid == facts.product_uuid:
             yield Told(
                 f"product_uuid {facts.product_uuid} is also {other.name}'s", "give the virtual machine its own UUID"
             )
-        if set(theirs.macs) & set(facts.macs):
-            yield Told(f"MAC {min(set(theirs.macs) & set(facts.macs))} is also {other.name}'s", "give it its own MAC")
+        shared = sorted(mac for mac in set(theirs.macs) & set(facts.macs) if _MAC.fullmatch(mac))
+        if shared:
+            yield Told(f"MAC {shared[0]} is also {other.name}'s", "give it its own MAC")
 
 
 def _among_nodes(subject: Subject) -> Iterator[Told]:

@@ -23,10 +23,14 @@ def _look(subject: Subject) -> Iterator[Told]:
         return
     least, below = versions.containerd_bounds(settings.kubernetes_version)
     if least and versions.parts(version) < versions.parts(least):
-        yield Told(f"containerd {version} is too old for kubelet {settings.kubernetes_version}, {least} is needed")
+        yield Told(
+            f"containerd {version} is too old for kubelet {settings.kubernetes_version}, {least} is needed",
+            "upgrade it" if distribution else "set another containerd_version",
+        )
     if below and versions.parts(version) >= versions.parts(below):
         yield Told(
-            f"containerd {version} is too new for kubelet {settings.kubernetes_version}: it must be below {below}"
+            f"containerd {version} is too new for kubelet {settings.kubernetes_version}: it must be below {below}",
+            "install an older one, or set runtime_source: store" if distribution else "set another containerd_version",
         )
 
 

@@ -35,6 +35,8 @@ def test_a_good_host_has_no_finding() -> None:
 
 GONE = (Reach(endpoint="192.0.2.10:6443", error="refused"), Reach(endpoint="192.0.2.11:6443"))
 NO_MASTER = (Reach(endpoint="192.0.2.10:6443"), Reach(endpoint="192.0.2.11:6443", error="timed out"))
+STORE = {"runtime_source": "store", "containerd_version": "2.0.0", "runc_version": "1.1.4"}
+STORE_TOO_NEW = cluster(settings=settings(**STORE))
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("clock", {"clock": 3600.0}, "3600.0 s ahead of"),
     ("clock", {"clock": -3600.0}, "3600.0 s behind"),
@@ -68,6 +70,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("runtime", {"containerd": "1.4.13"}, "too old"),
     ("runtime", {"containerd": "2.0.1"}, "too new"),
     ("runtime", {"containerd": "?"}, "does not say a version"),
+    ("runtime", {"cluster": STORE_TOO_NEW}, "containerd 2.0.0 is too new"),
     ("swap", {"swaps": ("/dev/zram0",)}, "swap is on: /dev/zram0"),
     ("system", {"arch": "aarch64"}, "is aarch64, the cluster's binaries are amd64"),
     ("system", {"systemd": False}, "does not run systemd"),
@@ -80,6 +83,7 @@ def test_a_fault_is_found_by_its_check_with_its_reason(check: str, fault: dict[s
     findings = [f for f in examine(subject(**fault)) if f.check == check]
     assert any(message in f.message for f in findings), findings
     assert all(f.host == "n1" and not f.warning for f in findings)
+    assert all(f.remedy for f in findings), "a finding without a remedy"
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:
@@ -120,3 +124,61 @@ def test_one_master_that_does_not_answer_is_no_fault_while_another_does() -> Non
 
 def test_the_same_machine_may_finish_its_own_node() -> None:
     assert told(state=state(node("n1", "192.0.2.31", machine=MACHINE, uuid="6b1e"))) == []
+
+
+@pytest.mark.parametrize("mac", ["", "00:00:00:00", "00:00:00:00:00:00", "c0:00:02:1f", "0.0.0.0"])
+def test_what_a_tunnel_has_instead_of_a_mac_may_be_on_every_host(mac: str) -> None:
+    twin = facts(machine_id="x", product_uuid="x", macs=(mac,))
+    assert told(macs=(mac,), others=((N2, twin),)) == []
+
+
+def test_two_hosts_without_a_machine_id_are_not_told_to_be_one_machine() -> None:
+    twin = facts(machine_id="", product_uuid="x", macs=())
+    assert [message for _, message in told(machine_id="", others=((N2, twin),))] == ["/etc/machine-id is empty"]
+
+
+def test_cgroup_v1_serves_a_kubelet_before_1_35() -> None:
+    controllers = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer")
+    known = cluster(settings=settings(kubernetes_version="1.34.0"))
+    assert told(cgroup=1, controllers=controllers, cluster=known, containerd="2.2.0") == []
+
+
+@pytest.mark.parametrize(
+    ("containerd", "good"), [("1.4.99", False), ("1.5.0", True), ("1.7.99", True), ("2.0.0", False), ("2.0", False)]
+)
+def test_containerd_fits_from_the_lowest_to_below_the_first_too_new(containerd: str, *, good: bool) -> None:
+    assert (told(containerd=containerd) == []) is good
+
+
+@pytest.mark.parametrize(("arch", "named"), [("x86_64", "amd64"), ("aarch64", "arm64")])
+def test_an_architecture_that_the_binaries_are_for_is_no_fault(arch: str, named: str) -> None:
+    assert told(arch=arch, cluster=cluster(settings=settings(kubernetes_arch=named))) == []
+
+
+@pytest.mark.parametrize("arch", ["armv7l", "ppc64le", "riscv64", ""])
+def test_an_architecture_without_binaries_is_a_fault(arch: str) -> None:
+    assert [check for check, _ in told(arch=arch)] == ["system"]
+
+
+@pytest.mark.parametrize("python", ["3.8.0", "3.11.2", "4.0.0"])
+def test_a_python_that_ansible_can_use_is_no_fault(python: str) -> None:
+    assert told(python=python) == []
+
+
+@pytest.mark.parametrize("port", [10248, 10249, 10250, 10256])
+def test_each_port_of_kubelet_and_kube_proxy_must_be_free(port: int) -> None:
+    assert [check for check, _ in told(listeners=(Listener(port=port, process="other"),))] == ["ports"]
+
+
+@pytest.mark.parametrize("port", [22, 111, 10251])
+def test_other_ports_are_anybodys(port: int) -> None:
+    assert told(listeners=(Listener(port=port, process="other"),)) == []
+
+
+def test_the_authority_of_another_cluster_is_a_fault_also_with_a_receipt_of_that_cluster() -> None:
+    assert told(ca_digest="another", receipt={**OURS, "ca": "another"})
+
+
+def test_every_fault_of_a_host_is_told_at_once() -> None:
+    found_in = {check for check, _ in told(swaps=("/dev/sda2",), systemd=False, resolv_conf=False, containerd="")}
+    assert found_in == {"swap", "system", "kernel", "runtime"}
