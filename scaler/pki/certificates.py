@@ -102,15 +102,26 @@ def check_ca(where: str, ca: Pair, now: datetime) -> None:
     try:
         certificate = x509.load_pem_x509_certificate(ca.certificate)
         key = serialization.load_pem_private_key(ca.key, password=None)
+        authority = _is_authority(certificate)
     except TypeError as e:
         raise InputError(f"{where}: the CA's key is encrypted", hint="scaler takes a plain key, mode 0600") from e
     except ValueError as e:
         raise InputError(f"{where}: not a PEM certificate and key: {e}") from e
     if key.public_key() != certificate.public_key():
         raise InputError(f"{where}: the CA's key does not belong to its certificate")
+    if not authority:
+        raise InputError(f"{where}: the certificate is not a CA's", hint="give the CA's own certificate and key")
     left = certificate.not_valid_after_utc - now
     if left < timedelta(days=30):
         raise InputError(f"{where}: the CA ends in {left.days} days", hint="renew the CA before the cluster grows")
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether Kubernetes would take ``certificate`` for a CA's; one of version 1 says nothing about it."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1
 
 
 def _builder(

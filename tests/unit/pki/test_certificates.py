@@ -6,6 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scaler.errors import InputError
 from scaler.pki.certificates import CLIENT, SERVER, Pair, Subject, check_ca, issue, new_ca, new_service_account_key
@@ -81,6 +83,9 @@ def _encrypted() -> Pair:
         (_encrypted(), 0, "is encrypted"),
         (CA, 3651, "ends in -1 days"),
         (CA, 3625, "ends in 25 days"),
+        (issue(CA, SUBJECT, [SERVER], NOW), 0, "the certificate is not a CA's"),
+        (CA, 3621, "ends in 29 days"),
+        (Pair(CA.key, CA.certificate), 0, "not a PEM certificate and key"),
         (Pair(b"<html>", CA.key), 0, "not a PEM certificate and key"),
         (Pair(CA.certificate, b""), 0, "not a PEM certificate and key"),
     ],
@@ -88,3 +93,27 @@ def _encrypted() -> Pair:
 def test_an_authority_that_cannot_serve_is_refused(ca: Pair, after: int, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         check_ca("pki/ca", ca, NOW + timedelta(days=after))
+
+
+def test_an_authority_with_thirty_days_left_passes() -> None:
+    check_ca("pki/ca", CA, NOW + timedelta(days=3620))
+
+
+@given(st.integers(min_value=0, max_value=3649 * 24))
+def test_no_certificate_lasts_longer_than_a_year_or_than_its_authority(hours: int) -> None:
+    now = NOW + timedelta(hours=hours)
+    certificate = read(issue(CA, SUBJECT, [SERVER], now))
+    assert certificate.not_valid_before_utc == now - timedelta(minutes=10)
+    assert now < certificate.not_valid_after_utc <= min(now + timedelta(days=365), read(CA).not_valid_after_utc)
+
+
+@given(st.sets(st.ip_addresses().filter(lambda a: not getattr(a, "scope_id", None)).map(str), max_size=4))
+def test_a_certificate_has_the_addresses_asked_for_and_no_other(addresses: set[str]) -> None:
+    subject = Subject("m1", dns=("m1",), addresses=tuple(sorted(addresses)))
+    extension = read(issue(CA, subject, [SERVER], NOW)).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert {str(a) for a in extension.value.get_values_for_type(x509.IPAddress)} == addresses
+
+
+def test_two_certificates_never_have_one_serial_number() -> None:
+    numbers = [read(issue(CA, SUBJECT, [SERVER], NOW)).serial_number for _ in range(8)]
+    assert len(set(numbers)) == len(numbers)
