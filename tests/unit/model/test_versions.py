@@ -70,3 +70,68 @@ def test_versions_compare_as_numbers(text: str, numbers: tuple[int, ...]) -> Non
 @pytest.mark.parametrize(("version", "refuses"), [("1.34.9", False), ("1.35.0", True)])
 def test_cgroup_v1_is_refused_from_1_35_on(version: str, *, refuses: bool) -> None:
     assert versions.refuses_cgroup_v1(version) is refuses
+
+
+def before(version: str) -> str:
+    """Return the last release of the minor before ``version``'s."""
+    major, number = versions.minor(version)
+    return f"{major}.{number - 1}.99"
+
+
+def sample(flag: str) -> str:
+    return flag.replace("*", "x")
+
+
+REMOVED = [
+    (component, flag, first)
+    for component, flags in versions._facts()["removed_flags"].items()
+    for flag, first in flags.items()
+]
+FIELDS = [
+    (kind, field, first) for kind, fields in versions._facts()["first_field"].items() for field, first in fields.items()
+]
+
+
+@pytest.mark.parametrize(("component", "flag", "first"), REMOVED)
+def test_each_removed_flag_is_there_just_before_and_gone_from_then_on(component: str, flag: str, first: str) -> None:
+    named = "kubelet" if component == "all" else component
+    assert not versions.has_flag(f"{first}.0", named, sample(flag))
+    assert not versions.has_flag("9.99.0", named, sample(flag))
+    assert versions.has_flag(before(first), named, sample(flag))
+
+
+@pytest.mark.parametrize(("kind", "field", "first"), FIELDS)
+def test_each_field_is_unknown_just_before_and_known_from_then_on(kind: str, field: str, first: str) -> None:
+    assert versions.has_field(f"{first}.0", kind, field)
+    assert not versions.has_field(before(first), kind, field)
+
+
+def test_a_field_that_was_always_there_is_known() -> None:
+    assert versions.has_field("1.20.0", "KubeletConfiguration", "clusterDNS")
+
+
+MINORS = [f"1.{number}" for number in range(20, 38)]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_supported_kubelet_has_a_containerd_that_fits(minor: str) -> None:
+    least, below = versions.containerd_bounds(f"{minor}.0")
+    assert least
+    assert below is None or versions.parts(least) < versions.parts(below)
+
+
+def test_a_newer_kubelet_never_needs_an_older_containerd() -> None:
+    least = [versions.parts(versions.containerd_bounds(f"{minor}.0")[0] or "") for minor in MINORS]
+    assert least == sorted(least)
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_supported_minor_may_join_itself_and_not_the_one_before(minor: str) -> None:
+    assert versions.supported(f"{minor}.0")
+    assert versions.kubelet_may_join(f"{minor}.0", f"{minor}.9")
+    assert not versions.kubelet_may_join(f"{minor}.0", before(minor))
+
+
+@pytest.mark.parametrize("version", ["1.19.99", "1.38.0", "2.20.0", "0.20.0"])
+def test_no_other_version_is_supported(version: str) -> None:
+    assert not versions.supported(version)
