@@ -282,7 +282,7 @@ def _answers(cluster: Cluster) -> bool:
 
 def test_a_name_that_is_another_machines_node_is_refused(cluster: Cluster) -> None:
     ghost: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ghost"}}
-    condition = {"type": "Ready", "status": "False", "reason": "Test", "message": "another machine"}
+    condition = {"type": "Ready", "status": "True", "reason": "Test", "message": "another machine"}
     ghost["status"] = {"nodeInfo": _node_info("0123456789abcdef0123456789abcdef"), "conditions": [condition]}
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(ghost))
     text = cluster.inventory.read_text()

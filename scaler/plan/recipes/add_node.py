@@ -55,7 +55,12 @@ def standing(host: Host, cluster: Cluster, state: ClusterState) -> Standing:
     if listed:
         _same_and_ready(host, node)
         return Standing.PRESENT
-    return Standing.ADOPTED if node.ready else Standing.UNFINISHED
+    if not node.ready:
+        raise PreflightError(
+            f"{host.name} is a node already, not Ready, and no run of scaler made it: {node.why_not_ready}",
+            hint="repair it, or delete the Node, then try again",
+        )
+    return Standing.ADOPTED
 
 
 def _same_and_ready(host: Host, node: Node) -> None:

@@ -180,7 +180,7 @@ def test_a_node_that_an_earlier_run_left_is_finished_by_the_whole_plan(live: Fak
 
 
 def test_a_name_that_another_machine_has_in_the_cluster_is_refused(live: FakeSession) -> None:
-    live.fakes.kube.add_node("n1", ready=False, machine_id="another")
+    live.fakes.kube.add_node("n1", machine_id="another")
     with pytest.raises(PreflightError, match="node n1 exists and is another machine"):
         prepared(live, "n1")
 

@@ -19,7 +19,6 @@ MARK = {RUN_ANNOTATION: "earlier"}
         (False, None, Standing.NEW),
         (True, None, Standing.NEW),
         (False, node("n1", "192.0.2.31"), Standing.ADOPTED),
-        (False, node("n1", "192.0.2.31", ready=False), Standing.UNFINISHED),
         (True, node("n1", "192.0.2.31"), Standing.PRESENT),
         (True, node("n1", "192.0.2.31", annotations=MARK), Standing.UNFINISHED),
         (False, node("n1", "192.0.2.31", annotations=MARK), Standing.UNFINISHED),
@@ -42,6 +41,11 @@ def test_a_host_is_what_inventory_and_cluster_say_together(listed: bool, there: 
 def test_a_listed_worker_that_contradicts_the_cluster_is_refused(there: object, reason: str) -> None:
     with pytest.raises(PreflightError, match=reason):
         add_node.standing(N1, cluster(workers=(W1, N1), standby=()), state(*OLD, there))  # type: ignore[arg-type]
+
+
+def test_a_node_that_is_not_ready_and_nobodys_is_refused() -> None:
+    with pytest.raises(PreflightError, match="n1 is a node already, not Ready, and no run of scaler made it: why"):
+        add_node.standing(N1, cluster(), state(*OLD, node("n1", "192.0.2.31", ready=False)))
 
 
 def test_new_hosts_get_every_step_in_one_batch() -> None:
