@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
+
+from scaler.gateways.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -19,12 +20,6 @@ SUMS = "SHA256SUMS"
 def sums(files: Mapping[str, str]) -> str:
     """Write digests as coreutils' sha256sum does, so that ``sha256sum --check`` reads them."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_complete(leaf: Path, names: Collection[str] = ()) -> bool:
@@ -51,7 +46,7 @@ def publish(leaf: Path) -> Iterator[Path]:
     fresh = Path(mkdtemp(dir=leaf.parent, prefix=f".{leaf.name}."))
     try:
         yield fresh
-        (fresh / SUMS).write_text(sums({path.name: digest(path) for path in fresh.iterdir()}))
+        (fresh / SUMS).write_text(sums({path.name: sha256(path) for path in fresh.iterdir()}))
         fresh.chmod(0o755)
         shutil.rmtree(leaf, ignore_errors=True)  # an incomplete one of an earlier run
         fresh.rename(leaf)

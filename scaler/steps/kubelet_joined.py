@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
-from scaler.gateways.ssh import patiently
+from scaler.gateways.ssh import REBOOT_SECONDS, patiently
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
 from scaler.steps.credentials_issued import GROUP, drop_token
 
@@ -29,8 +29,6 @@ JOIN_SECONDS = 120.0
 READY_TIMES = 3
 READY_EVERY = 1.0
 ALIVE_EVERY = 5.0
-# How long a host may be away before it counts as dead: a real machine's reboot takes minutes, but its neighbours wait.
-REBOOT_SECONDS = 45.0
 # The kubelet tells its heartbeat in whole seconds of the host's own clock, which preflight held to 2 s.
 CLOCK_SLACK = 3.0
 

@@ -8,7 +8,7 @@ from scaler.drivers import cni, found
 from scaler.errors import StepError, UnreachableError
 from scaler.gateways.files import sha256
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
-from scaler.gateways.ssh import patiently
+from scaler.gateways.ssh import REBOOT_SECONDS, patiently
 from scaler.steps.base import played, roles_of, worker_binaries
 from scaler.steps.credentials_issued import drop_token
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PLAYBOOK = "worker_install.yml"
 REMOVAL = "worker_remove.yml"
-REBOOT_SECONDS = 45.0
 
 
 class WorkerInstalled:
