@@ -88,6 +88,13 @@ class Settings(Value):
     binaries_manifest: Path
     known_hosts: Path
     master_is_worker: bool = False
+    loadbalancer: Word = "haproxy"
+    loadbalancer_command: tuple[str, ...] = ()
+    vip: Address | None = None
+    vrrp_router_id: int = Field(default=117, ge=1, le=255)
+    local_api_port: Port = 6443
+    etcd_snapshots: int = Field(default=3, ge=1)
+    etcd_stall_seconds: int = Field(default=300, ge=1)
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:
@@ -107,6 +114,20 @@ class Settings(Value):
         if not pods.prefixlen <= self.pod_cidr_node_mask <= pods.max_prefixlen:
             raise ValueError(f"pod_cidr_node_mask {self.pod_cidr_node_mask} does not fit pod_cidr {pods}")
         return self
+
+    @model_validator(mode="after")
+    def _the_endpoint_is_served(self) -> Settings:
+        if self.vip and self.vip != self.api_host:
+            raise ValueError(f"api_endpoint {self.api_endpoint} is not at vip {self.vip}, which Keepalived would hold")
+        if self.loadbalancer == "external" and not self.loadbalancer_command:
+            raise ValueError("loadbalancer 'external' needs loadbalancer_command")
+        return self
+
+    def endpoint_for(self, host: Host, *, master: bool) -> str:
+        """Return HOST:PORT at which the components of ``host`` reach the API: a master's own, a local balancer's."""
+        if master:
+            return f"{host.address}:6443"
+        return f"127.0.0.1:{self.local_api_port}" if self.loadbalancer == "local" else self.api_endpoint
 
     @property
     def api_host(self) -> str:
