@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shlex
 import socket
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import paramiko
 
-from scaler.errors import ScalerError, UnreachableError
+from scaler.errors import IntegrityError, ScalerError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,9 @@ CONNECT_TIMEOUT = 8.0
 # How long a host may be away before it counts as dead: a real machine's reboot takes minutes, but its neighbours wait.
 REBOOT_SECONDS = 45.0
 _FORKS = 50
+_BLOCK = 1 << 20
+# No byte for that long, and the copy is given up.
+_STREAM_SECONDS = 60.0
 T = TypeVar("T")
 
 
@@ -56,6 +60,13 @@ class Ssh(Protocol):
 
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
         """Run ``argv`` as root on ``host``."""
+
+
+class SshFiles(Ssh, Protocol):
+    """SSH that also brings files here."""
+
+    def fetch(self, host: Host, path: str, target: Path) -> None:
+        """Copy the file ``path`` of ``host`` to ``target`` on this machine (0600), whole or not at all."""
 
 
 def fingerprint(key: paramiko.PKey) -> str:
@@ -124,6 +135,36 @@ class ParamikoSsh:
                 hint=f"give {host.connection.user} NOPASSWD in sudoers, without requiretty",
             )
         return said
+
+    def fetch(self, host: Host, path: str, target: Path) -> None:
+        """Copy the file ``path`` of ``host`` to ``target`` on this machine (0600), whole or not at all.
+
+        Raises IntegrityError where what arrived is not what ``sha256sum`` says on the host.
+        """
+        told = self.run(host, ["sha256sum", path], timeout=600)
+        if told.status != 0:
+            raise ScalerError(f"{host.name}: {path} cannot be read: {told.err.strip()}")
+        line = shlex.join([*(("sudo", "-n", "--") if host.connection.needs_sudo else ()), "cat", path])
+        partial = target.with_name(f".{target.name}.partial")
+        found = hashlib.sha256()
+        try:
+            _, reader, _ = self._client(host).exec_command(line, timeout=_STREAM_SECONDS)
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                while block := reader.read(_BLOCK):
+                    found.update(block)
+                    file.write(block)
+                file.flush()
+                os.fsync(file.fileno())
+            if found.hexdigest() != told.out.split()[0].lstrip("\\"):
+                raise IntegrityError(f"{host.name}: {path} did not arrive whole", hint="run the same command again")
+            partial.replace(target)
+        except (TimeoutError, paramiko.SSHException, EOFError) as e:
+            self._forget(host)
+            raise UnreachableError(f"{host.name}: lost while copying {path}: {e or type(e).__name__}") from e
+        except OSError as e:
+            raise ScalerError(f"{target} cannot be written: {e.strerror or e}") from e
+        finally:
+            partial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End every connection."""

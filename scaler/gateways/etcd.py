@@ -1,0 +1,204 @@
+"""etcd through etcdctl on one of its members, over SSH, JSON out; no key of etcd ever leaves a member's host.
+
+IDs are numbers in JSON and hexadecimal in arguments: etcdctl's own table pads them with blanks, and JSON tools that
+take numbers for floats round them, so nothing but this module formats them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from scaler.errors import ScalerError, UnreachableError
+from scaler.model.etcd import (
+    Alarms,
+    EndpointHash,
+    EndpointHealth,
+    EndpointStatus,
+    EtcdState,
+    HashKv,
+    Member,
+    Members,
+    SnapshotStatus,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from scaler.gateways.ssh import SshFiles
+    from scaler.model.inventory import Host
+
+PKI = "/etc/etcd/pki"
+LOCAL = "https://127.0.0.1:2379"
+_TIMEOUTS = ("--command-timeout=6s", "--dial-timeout=3s")
+_STATUS = TypeAdapter(tuple[EndpointStatus, ...])
+_HEALTH = TypeAdapter(tuple[EndpointHealth, ...])
+_HASHES = TypeAdapter(tuple[EndpointHash, ...])
+T = TypeVar("T")
+
+
+class EtcdError(ScalerError):
+    """etcd refused, in its own words, or did not answer."""
+
+    kind = "etcd"
+
+
+class Etcd(Protocol):
+    """What the steps know of etcd."""
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the member list."""
+
+    def status(self, members: Iterable[Member]) -> dict[int, Status]:
+        """Return what each of ``members`` that answers says of itself."""
+
+    def look(self) -> EtcdState:
+        """Return members, their status and health, and alarms."""
+
+    def hashes(self, members: Iterable[Member], revision: int) -> dict[int, HashKv]:
+        """Return the digest of each member's data at ``revision``."""
+
+    def add_learner(self, peer_url: str) -> Members:
+        """Add a learner; return it and the list with it."""
+
+    def promote(self, member: Member, leader: Member) -> None:
+        """Make a learner a voter, asked of the leader."""
+
+    def remove(self, member: Member) -> None:
+        """Take a member out of the list."""
+
+    def snapshot(self, target: Path) -> SnapshotStatus:
+        """Save a snapshot of a voter, verified, to ``target`` on this machine."""
+
+
+class Etcdctl:
+    """etcdctl on the first of ``hosts`` that can be asked."""
+
+    def __init__(self, ssh: SshFiles, hosts: Sequence[Host], bin_dir: str, version: str) -> None:
+        self._ssh = ssh
+        self._hosts = tuple(hosts)
+        self._bin = bin_dir
+        self._version = version
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the member list."""
+        return self._told(Members, self._call(["member", "list"])).members
+
+    def status(self, members: Iterable[Member]) -> dict[int, Status]:
+        """Return what each of ``members`` that answers says of itself."""
+        urls = [m.client_urls[0] for m in members if m.client_urls]
+        if not urls:
+            return {}
+        # With one endpoint down etcdctl tells the others and ends with 1.
+        told = self._checked(_STATUS, self._call(["endpoint", "status"], urls, partial=True))
+        return {each.status.header.member_id: each.status for each in told}
+
+    def look(self) -> EtcdState:
+        """Return members, their status and health, and alarms."""
+        members = self.members()
+        voters = [m for m in members if not m.learner and m.client_urls]
+        owner = {m.client_urls[0]: m.id for m in voters}
+        health = self._checked(_HEALTH, self._call(["endpoint", "health"], list(owner), partial=True))
+        status = self.status(members)
+        healthy = frozenset(owner[h.endpoint] for h in health if h.health and owner[h.endpoint] in status)
+        alarms = self._told(Alarms, self._call(["alarm", "list"])).alarms if healthy else ()
+        why = {owner[h.endpoint]: h.error for h in health if not h.health}
+        return EtcdState(members=members, status=status, healthy=healthy, why=why, alarms=alarms)
+
+    def hashes(self, members: Iterable[Member], revision: int) -> dict[int, HashKv]:
+        """Return the digest of each member's data at ``revision``."""
+        urls = [m.client_urls[0] for m in members if m.client_urls]
+        told = self._checked(_HASHES, self._call(["endpoint", "hashkv", f"--rev={revision}"], urls, partial=True))
+        return {each.hashed.header.member_id: each.hashed for each in told}
+
+    def add_learner(self, peer_url: str) -> Members:
+        """Add a learner; return it and the list with it."""
+        # The name is not sent with a learner's addition: etcd learns it from the member itself when it starts.
+        return self._told(Members, self._call(["member", "add", "joining", "--learner", f"--peer-urls={peer_url}"]))
+
+    def promote(self, member: Member, leader: Member) -> None:
+        """Make a learner a voter; asked of the leader, since followers refuse it where auth is on (until 3.5.28, 3.6.6)."""
+        self._call(["member", "promote", member.hex], leader.client_urls[:1])
+
+    def remove(self, member: Member) -> None:
+        """Take a member out of the list."""
+        self._call(["member", "remove", member.hex])
+
+    def snapshot(self, target: Path) -> SnapshotStatus:
+        """Save a snapshot of a voter, verified there by its own digest, and copy it, digest compared, to ``target``."""
+        host = self._first()
+        remote = self._ssh.run(host, ["mktemp", "-d", "/var/tmp/scaler-snapshot.XXXXXX"]).out.strip()  # noqa: S108 - made by mktemp
+        path = f"{remote}/etcd.db"
+        try:
+            self._on(host, ["snapshot", "save", path], [LOCAL], timeout=600)
+            # etcdctl lost this verb in 3.6.
+            tool = "etcdutl" if tuple(map(int, self._version.split(".")[:2])) >= (3, 6) else "etcdctl"
+            said = self._ssh.run(host, [f"{self._bin}/{tool}", "snapshot", "status", path, "-w", "json"], timeout=600)
+            if said.status != 0:
+                raise EtcdError(f"{host.name}: the snapshot is not whole: {_words(said.err)}")
+            self._ssh.fetch(host, path, target)
+            return self._told(SnapshotStatus, said.out)
+        finally:
+            self._ssh.run(host, ["rm", "-rf", remote])
+
+    def _first(self) -> Host:
+        """Return the first host that can be asked; raises the last one's error where none can."""
+        error: ScalerError = EtcdError("the inventory has no etcd member")
+        for host in self._hosts:
+            try:
+                self._on(host, ["endpoint", "status"], [LOCAL])
+            except ScalerError as e:
+                error = e
+            else:
+                # It goes first from now on.
+                self._hosts = (host, *(other for other in self._hosts if other is not host))
+                return host
+        raise error
+
+    def _call(self, argv: Sequence[str], endpoints: Sequence[str] = (), *, partial: bool = False) -> str:
+        """Run etcdctl on a member's host; only a host that cannot be asked at all is passed over."""
+        unreachable: ScalerError = EtcdError("the inventory has no etcd member")
+        for host in self._hosts:
+            try:
+                return self._on(host, argv, endpoints or [LOCAL], partial=partial)
+            except UnreachableError as e:
+                unreachable = e
+        raise unreachable
+
+    def _on(
+        self,
+        host: Host,
+        argv: Sequence[str],
+        endpoints: Sequence[str],
+        *,
+        partial: bool = False,
+        timeout: float = 30,
+    ) -> str:
+        tls = [f"--cacert={PKI}/ca.crt", f"--cert={PKI}/server.crt", f"--key={PKI}/server.key"]
+        timeouts = [] if argv[0] == "snapshot" else _TIMEOUTS
+        command = [f"{self._bin}/etcdctl", *tls, f"--endpoints={','.join(endpoints)}", *timeouts, *argv, "-w", "json"]
+        said = self._ssh.run(host, ["env", "ETCDCTL_API=3", *command], timeout=timeout)
+        if said.status != 0 and not (partial and said.out.strip().startswith("[")):
+            if "connection refused" in said.err and endpoints == [LOCAL]:
+                raise UnreachableError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
+            raise EtcdError(f"etcdctl {shlex.join(argv[:2])} on {host.name}: {_words(said.err)}")
+        return said.out
+
+    def _told(self, model: type[T], text: str) -> T:
+        return self._checked(TypeAdapter(model), text)
+
+    def _checked(self, adapter: TypeAdapter[T], text: str) -> T:
+        try:
+            return adapter.validate_json(text.strip() or "{}")
+        except ValidationError as e:
+            raise EtcdError(f"etcdctl answered what is not its JSON: {e.errors(include_url=False)[0]['msg']}") from e
+
+
+def _words(err: str) -> str:
+    """Return the last line of ``err`` that is no log line: etcdctl logs in JSON before it says what is wrong."""
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith("{")]
+    return lines[-1].removeprefix("Error: ").strip() if lines else "no answer"
