@@ -20,6 +20,9 @@ options:
   claim: {description: Whose bundle this is, type: dict, default: {}}
   wipe: {description: With absent, directories to remove with all that is mounted below, type: list, elements: path,
          default: []}
+  run: {description: Units to enable and start, all where it is not given; the others are only known, type: list,
+        elements: str}
+  pods: {description: With absent, whether pods and Kubernetes' packet filter chains end too, type: bool, default: true}
   before: {description: With absent, commands to run once the units have stopped, type: list, elements: list,
            default: []}
   state: {description: Wanted state, type: str, choices: [present, absent], default: present}
@@ -103,11 +106,15 @@ class Bundle:
         self.module = module
         self.files: list[dict[str, Any]] = module.params["files"]
         self.units: list[dict[str, Any]] = module.params["units"]
+        run = module.params["run"]
+        # What is to run now; the receipt knows all units, since whoever takes the bundle back stops them all.
+        self.running = [unit for unit in self.units if run is None or unit["name"] in run]
         self.receipt = Path(module.params["receipt"])
         # What each bundle replaced, by digest; its own directory, since another bundle's receipt is another life.
         self.kept = self.receipt.with_suffix(".kept")
         self.staged: dict[str, Path] = {}
         self.made: list[str] = []
+        self.new_users: list[str] = []
 
     def fail(self, message: str, **more: object) -> NoReturn:
         """End with ``message``; what was staged is removed, so every old file is intact."""
@@ -151,6 +158,7 @@ class Bundle:
             except KeyError:
                 line = f"u {user['name']} - - {user['home']}"
                 if not self.module.check_mode:
+                    self.new_users.append(user["name"])
                     subprocess.run(["systemd-sysusers", "--inline", line], check=True, capture_output=True)
 
     def differs(self, file: dict[str, Any]) -> bool:
@@ -242,6 +250,7 @@ class Bundle:
         """Write the receipt before anything is replaced: what was there, and whose bundle this is."""
         receipt = self.read_receipt() or {"files": {}, "units": [], "directories": []}
         receipt["directories"] += self.made
+        receipt["users"] = [*receipt.get("users", ()), *self.new_users]
         for file in changed:
             dest = Path(file["dest"])
             if file["dest"] in receipt["files"]:
@@ -288,7 +297,7 @@ class Bundle:
         """Tell, for check mode, whether a unit would be started or enabled."""
         del changed
         now = states(self.units)
-        return any(not now[u["name"]][0] for u in self.units if u.get("state", "started") == "started")
+        return any(not now[u["name"]][0] for u in self.running if u.get("state", "started") == "started")
 
     def run_units(self, restart: set[str], changed: list[str]) -> list[str]:
         """Reload systemd if need be, then enable and start (or restart) the units in order; return those acted on."""
@@ -296,13 +305,13 @@ class Bundle:
             systemctl("daemon-reload")
         acted = []
         now = states(self.units)
-        names = [unit["name"] for unit in self.units if unit.get("enabled", True)]
+        names = [unit["name"] for unit in self.running if unit.get("enabled", True)]
         if not all(now[name][1] for name in names):
             done = systemctl("enable", "--no-reload", *names)
             if done.returncode != 0:
                 self.fail(f"units cannot be enabled: {done.stderr.strip()}")
             acted += names
-        for unit in self.units:
+        for unit in self.running:
             name = unit["name"]
             active = now[name][0]
             if unit.get("state", "started") == "placed" or (active and name not in restart):
@@ -333,8 +342,9 @@ class Bundle:
             # Cleaning goes as far as it can: what one command leaves is still found by the next preflight.
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(command, capture_output=True, timeout=60, check=False)
-        end_pods()
-        remove_chains()
+        if self.module.params["pods"]:
+            end_pods()
+            remove_chains()
         for directory in self.module.params["wipe"]:
             wipe(Path(directory))
         put_back(files, self.kept, receipt["directories"])
@@ -343,6 +353,8 @@ class Bundle:
         for unit in receipt["units"]:
             if unit["active"]:
                 systemctl("start", unit["name"])
+        for user in receipt.get("users", ()):
+            subprocess.run(["userdel", user], capture_output=True, check=False)
         self.receipt.unlink()
         self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
 
@@ -425,6 +437,8 @@ def main() -> None:
             "receipt": {"type": "path", "default": "/var/lib/scaler/receipt.json"},
             "claim": {"type": "dict", "default": {}},
             "wipe": {"type": "list", "elements": "path", "default": []},
+            "run": {"type": "list", "elements": "str"},
+            "pods": {"type": "bool", "default": True},
             "before": {"type": "list", "elements": "list", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from scaler.plan.plan import Plan
 
 
+GROUPS = ("masters", "etcd", "loadbalancers", "workers", "standby")
+OWN_GROUP = {"worker": "workers", "master": "masters", "etcd member": "etcd"}
+
+
 class Prepared(NamedTuple):
     """A plan, the findings of its preflight, and the hosts that were refused (with ``keep_going``)."""
 
@@ -35,8 +39,8 @@ class Prepared(NamedTuple):
     refused: dict[str, str]
 
 
-def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host]) -> tuple[Host, ...]:
-    """Return the hosts that the operator means, by inventory name or given whole; refuse what cannot be a worker."""
+def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host], *, to_be: str = "worker") -> tuple[Host, ...]:
+    """Return the hosts that the operator means, by inventory name or given whole; refuse those with another duty."""
     known, chosen = cluster.hosts(), []
     for name in names:
         if name not in known:
@@ -55,11 +59,17 @@ def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host]) -> tuple
         chosen.append(host)
     _each_once(chosen)
     for host in chosen:
-        for group in ("masters", "etcd", "loadbalancers"):
-            if any(host.name == other.name for other in getattr(cluster, group)):
-                raise InputError(
-                    f"{host.name} is one of the {group} in {cluster.hosts_file}; it cannot become a worker"
-                )
+        duties = [g for g in GROUPS if g != "standby" and any(host.name == o.name for o in getattr(cluster, g))]
+        # One that is what it is to become already is told so later, where the cluster has been looked at.
+        if duties and OWN_GROUP[to_be] not in duties:
+            raise InputError(
+                f"{host.name} is one of the {duties[0]} in {cluster.hosts_file}; it cannot become a {to_be}",
+                hint="" if duties != ["workers"] else "take it out of the workers first, or choose a host on standby",
+            )
+        if to_be == "worker" and len(duties) > 1:
+            raise InputError(
+                f"{host.name} is one of the {duties[0]} in {cluster.hosts_file}; it cannot become a worker"
+            )
     return tuple(chosen)
 
 
@@ -79,7 +89,7 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     cluster = session.cluster
     progress(f"reading cluster {cluster.name}")
     state = kube.look(session.kube)
-    _versions_agree(cluster, state)
+    versions_agree(cluster, state)
     stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
     candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
     findings = _examine(session, candidates, state, stands, progress) if candidates else []
@@ -88,7 +98,7 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
         if not f.warning:
             refused[f.host] = "; ".join([*filter(None, [refused.get(f.host)]), f"{f.check}: {f.message}"])
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
-        raise PreflightError(_told(findings), hint="nothing was touched" + _only_some(refused, candidates))
+        raise PreflightError(told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
     warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
     return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
@@ -129,7 +139,8 @@ def _adopted(stands: dict[str, Standing], finding: Finding) -> bool:
     return stands[finding.host] is Standing.ADOPTED
 
 
-def _versions_agree(cluster: Cluster, state: ClusterState) -> None:
+def versions_agree(cluster: Cluster, state: ClusterState) -> None:
+    """Refuse a kubelet that the cluster's API servers would not take."""
     wanted = cluster.settings.kubernetes_version
     if not versions.kubelet_may_join(wanted, state.server_version):
         raise PreflightError(
@@ -138,7 +149,8 @@ def _versions_agree(cluster: Cluster, state: ClusterState) -> None:
         )
 
 
-def _told(findings: Sequence[Finding]) -> str:
+def told(findings: Sequence[Finding]) -> str:
+    """Return the findings for a person, a line each."""
     lines = []
     for finding in findings:
         mark = "warning" if finding.warning else "refused"

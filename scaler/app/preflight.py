@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -32,6 +32,14 @@ LEFTOVERS = (
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kube-proxy.service",
 )
+# Data of an earlier life poisons a new member (reliability.md R0.6); on a worker nobody would look at it.
+MEMBER_LEFTOVERS = (
+    "/var/lib/etcd",
+    "/var/lib/etcd/data",
+    "/etc/etcd",
+    "/etc/systemd/system/etcd.service",
+    "/etc/systemd/system/kube-apiserver.service",
+)
 
 
 class _Probed(NamedTuple):
@@ -40,12 +48,18 @@ class _Probed(NamedTuple):
 
 
 def look(
-    session: Session, hosts: Sequence[Host], state: ClusterState, *, ca: bytes, endpoints: Sequence[str]
+    session: Session,
+    hosts: Sequence[Host],
+    state: ClusterState,
+    *,
+    ca: bytes,
+    endpoints: Sequence[str],
+    becomes: Literal["workers", "masters", "etcd"] = "workers",
 ) -> list[Finding]:
-    """Probe ``hosts`` and return every finding about every one of them."""
+    """Probe ``hosts`` and return every finding about every one of them, for what they become."""
     asked = {
         "spaces": [session.cluster.settings.bin_dir, *(p for p in disk.NEEDED if p != "/usr/local/bin")],
-        "leftovers": LEFTOVERS,
+        "leftovers": LEFTOVERS if becomes == "workers" else (*LEFTOVERS, *MEMBER_LEFTOVERS),
         "sysctls": kernel.SYSCTLS,
         "endpoints": endpoints,
         "ca_file": CA_FILE,
@@ -64,7 +78,7 @@ def look(
             others = tuple((o, probed[o.name].facts) for o in hosts if o.name in probed and o.name != host.name)
             facts, clock = probed[host.name]
             digest = hashlib.sha256(ca).hexdigest()
-            findings += preflight.examine(Subject(host, facts, clock, session.cluster, state, others, digest))
+            findings += preflight.examine(Subject(host, facts, clock, session.cluster, state, others, digest, becomes))
     return findings
 
 

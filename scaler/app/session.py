@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaler.drivers import cni
-from scaler.engine.journal import Journal
+from scaler.drivers import cni, lb
+from scaler.engine.journal import Journal, facts, state_dir
 from scaler.engine.run import Engine, Outcome
 from scaler.gateways import inventory
 from scaler.gateways.clock import SystemClock
+from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
 from scaler.gateways.playbooks import RunnerPlaybooks
 from scaler.gateways.ssh import ParamikoSsh
@@ -48,10 +49,19 @@ class Session:
         binary = kubectl_of(self.cluster, self.store)
         return Kubectl(binary, self.cluster.settings.admin_kubeconfig, cache_dir() / "kubectl" / self.cluster.name)
 
-    def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
-        """Run ``plan``, journalled."""
-        run = new_run_id(self.clock.now())
-        world = World(
+    @property
+    def etcd(self) -> Etcdctl:
+        """The members of etcd, by etcdctl on one of them."""
+        settings = self.cluster.settings
+        return Etcdctl(self.ssh, self.cluster.etcd, settings.bin_dir, settings.etcd_version)
+
+    def own_members(self) -> set[int]:
+        """Return the IDs of the members of etcd that runs of scaler added to this cluster."""
+        return {int(fact["member"], 16) for fact in facts(self.cluster.name) if "member" in fact}
+
+    def world(self, plan: Plan, run: str = "") -> World:
+        """Return what the steps of ``plan`` act in; without a run's name, one to look at only."""
+        return World(
             run=run,
             cluster=self.cluster,
             plan=plan,
@@ -61,7 +71,16 @@ class Session:
             store=self.store,
             clock=self.clock,
             scratch=self.scratch,
+            snapshots=state_dir() / self.cluster.name / "snapshots",
+            etcd=self.etcd,
+            masters=list(self.cluster.masters),
+            own_members=self.own_members(),
         )
+
+    def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
+        """Run ``plan``, journalled."""
+        run = new_run_id(self.clock.now())
+        world = self.world(plan, run)
         journal = Journal(self.cluster.name, run)
         try:
             return Engine(world, [journal, *observers]).run()
@@ -79,6 +98,7 @@ def read_cluster(name: str) -> Cluster:
     labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
     cluster = inventory.read(inventory.find(name, [labs / name / "inventory"]))
     cni.of(cluster.settings.cni)
+    lb.of(cluster.settings.loadbalancer)
     return cluster
 
 

@@ -112,11 +112,14 @@ def exists_or_holds(path):
 
 def receipt():
     """Whose bundle was placed here by an earlier run, if one was."""
-    try:
-        claim = json.loads(text("/var/lib/scaler/worker.json") or "{}").get("claim", {})
-    except ValueError:
-        return {}
-    return {str(key): str(value) for key, value in claim.items()}
+    for name in ("worker", "master", "etcd"):
+        try:
+            claim = json.loads(text("/var/lib/scaler/%s.json" % name) or "{}").get("claim", {})
+        except ValueError:
+            continue
+        if claim:
+            return {str(key): str(value) for key, value in claim.items()}
+    return {}
 
 
 def main():

@@ -10,12 +10,23 @@ from pydantic import Field
 from scaler.model.base import Value
 
 Kind = Literal[
-    "run-started", "step-intent", "step-progress", "step-done", "host-failed", "host-undone", "host-left", "run-ended"
+    "run-started",
+    "step-intent",
+    "step-progress",
+    "step-fact",
+    "step-done",
+    "host-failed",
+    "host-undone",
+    "host-left",
+    "run-ended",
 ]
 
 
 class Event(Value):
-    """One thing that happened, at a time in UTC; ``data`` holds the plan in the first event of a run."""
+    """One thing that happened, at a time in UTC.
+
+    ``data`` holds the plan in a run's first event, and in a step's facts what a later run must know, like an ID.
+    """
 
     kind: Kind
     at: datetime

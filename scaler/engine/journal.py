@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -12,6 +14,8 @@ from scaler.errors import ScalerError
 from scaler.gateways.files import fsync_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scaler.engine.events import Event
 
 STATE_VARIABLE = "SCALER_STATE_DIR"
@@ -20,6 +24,16 @@ STATE_VARIABLE = "SCALER_STATE_DIR"
 def state_dir() -> Path:
     """Return where journals and locks are kept ($SCALER_STATE_DIR)."""
     return Path(os.environ.get(STATE_VARIABLE) or platformdirs.user_state_path("scaler"))
+
+
+def facts(cluster: str) -> Iterator[dict[str, Any]]:
+    """Yield what the steps of all runs on ``cluster`` noted, oldest run first; a torn last line is passed over."""
+    for path in sorted((state_dir() / cluster / "runs").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                told = json.loads(line)
+                if told.get("kind") == "step-fact":
+                    yield told.get("data", {})
 
 
 class Journal:

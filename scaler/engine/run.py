@@ -41,7 +41,10 @@ def interruptible(act: Callable[[], None]) -> Iterator[None]:
 
 @dataclass
 class Outcome:
-    """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back."""
+    """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back.
+
+    ``later`` names what could not be reached and does not stop a run, like one worker's own balancer.
+    """
 
     run: str
     made: tuple[str, ...]
@@ -49,6 +52,7 @@ class Outcome:
     left: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -62,7 +66,7 @@ class Engine:
         self._failed: dict[str, str] = {}
         self._left: dict[str, str] = {}
         self._begun: list[StepSpec] = []
-        self._committed: set[str] = set()
+        self._committed: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
         self._stop = False
@@ -86,17 +90,25 @@ class Engine:
         except KeyboardInterrupt:
             self._tell("run-ended", message="aborted by a second interruption")
             raise AbortedError(f"aborted in the middle of run {self._world.run}", hint=GO_ON) from None
-        stopped = self._failed and plan.on_failure == "stop"
         outcome = Outcome(
             run=self._world.run,
-            made=() if stopped else tuple(host.name for host in plan.hosts if host.name not in self._failed),
+            made=self._made(),
             failed=self._failed,
             left=self._left,
             seconds=self._seconds,
             measures=self._world.measures,
+            later=self._world.later,
         )
         self._tell("run-ended", hosts=outcome.made, message="done" if not self._failed else "some hosts failed")
         return outcome
+
+    def _made(self) -> tuple[str, ...]:
+        """Return the hosts that have been through all their steps."""
+        plan = self._world.plan
+        if self._failed and plan.on_failure == "stop":
+            return ()
+        waiting = {name for spec in plan.steps if spec not in self._begun for name in spec.hosts}
+        return tuple(host.name for host in plan.hosts if host.name not in waiting | set(self._failed))
 
     def _step(self, plan: Plan, spec: StepSpec) -> bool:
         """Run one step for the hosts that are still in; tell whether the run goes on."""
@@ -107,6 +119,7 @@ class Engine:
         self._clock_must_be_steady()
         self._tell("step-intent", spec.step, names)
         self._world.say = lambda message: self._tell("step-progress", spec.step, names, message)
+        self._world.note = lambda data: self._tell("step-fact", spec.step, names, data=data)
         self._begun.append(spec)
         began = self._world.clock.monotonic()
         failures = self._apply(spec, hosts)
@@ -114,10 +127,11 @@ class Engine:
         for name, reason in failures.items():
             self._failed[name] = reason
             self._tell("host-failed", spec.step, [name], reason)
-        for name in failures if plan.on_failure == "isolate" else ():
+        for name in failures if plan.on_failure != "stop" else ():
             self._undo(plan.host(name))
-        if steps.find(spec.step).commits:
-            self._committed |= set(names) - set(failures)
+        why = steps.find(spec.step).commits
+        if why:
+            self._committed |= dict.fromkeys(set(names) - set(failures), why)
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
 
@@ -150,7 +164,7 @@ class Engine:
     def _undo(self, host: Host) -> None:
         """Take back, last step first, what was begun on ``host``; stop at what cannot be taken back and say so."""
         if host.name in self._committed:
-            self._left[host.name] = "it has joined and stays; only what failed is missing"
+            self._left[host.name] = self._committed[host.name]
             self._tell("host-left", hosts=[host.name], message=self._left[host.name])
             return
         begun = [spec for spec in reversed(self._begun) if host.name in spec.hosts]

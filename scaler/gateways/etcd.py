@@ -121,7 +121,7 @@ class Etcdctl:
         return self._told(Members, self._call(["member", "add", "joining", "--learner", f"--peer-urls={peer_url}"]))
 
     def promote(self, member: Member, leader: Member) -> None:
-        """Make a learner a voter; asked of the leader, since followers refuse it where auth is on (until 3.5.28, 3.6.6)."""
+        """Make a learner a voter; the leader is asked, since followers refuse it under auth (3.5, 3.6)."""
         self._call(["member", "promote", member.hex], leader.client_urls[:1])
 
     def remove(self, member: Member) -> None:

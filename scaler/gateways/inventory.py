@@ -94,16 +94,17 @@ def read(directory: Path) -> Cluster:
         raise tell(str(hosts_file), e) from e
 
 
-def add_workers(cluster: Cluster, hosts: Iterable[Host]) -> None:
-    """Move ``hosts`` into the workers of the inventory's file, comments and order kept, atomically.
+def move(cluster: Cluster, hosts: Iterable[Host], group: str) -> str:
+    """Move ``hosts`` into ``group`` of the inventory's file, comments and order kept, atomically; return its digest.
 
-    Raises InputError where somebody changed the file since it was read.
+    A new master of a cluster whose etcd stands on the masters comes into group etcd too. Raises InputError where
+    somebody changed the file since it was read.
     """
     text = cluster.hosts_file.read_bytes()
     if hashlib.sha256(text).hexdigest() != cluster.hosts_digest:
         raise InputError(
             f"{cluster.hosts_file} was changed while this run went on; it is left as it is",
-            hint="the hosts joined; put them under 'workers' by hand, or run the same command again",
+            hint=f"the hosts joined; put them under '{group}' by hand, or run the same command again",
         )
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -112,21 +113,31 @@ def add_workers(cluster: Cluster, hosts: Iterable[Host]) -> None:
     head = _HEAD.match(text)
     begin = head.end() if head else 0
     tree = yaml.load(text[begin:])
+    groups = [group, "etcd"] if group == "masters" and cluster.own_etcd else [group]
     for host in hosts:
-        _put(tree, host)
+        _put(tree, host, groups)
     out = io.BytesIO()
     out.write(text[:begin])
     yaml.dump(tree, out)
     write_atomically(cluster.hosts_file, out.getvalue(), mode=cluster.hosts_file.stat().st_mode & 0o777)
+    return hashlib.sha256(out.getvalue()).hexdigest()
 
 
-def _put(tree: Any, host: Host) -> None:  # noqa: ANN401 - ruamel's trees are untyped
+def _put(tree: Any, host: Host, groups: list[str]) -> None:  # noqa: ANN401 - ruamel's trees are untyped
     values = _taken(tree, host.name)
     # Groups stand below 'all', or at the top of the file.
-    top = "workers" in tree or tree.get("all") is None
-    workers = _map(_map(tree if top else _map(tree["all"], "children"), "workers"), "hosts")
-    if host.name not in workers:
-        workers[host.name] = values if values is not None else _variables(host.connection)
+    top = any(group in tree for group in GROUPS) or tree.get("all") is None
+    parent = tree if top else _map(tree["all"], "children")
+    own: Any = values if values is not None else _variables(host.connection)
+    for name in groups:
+        group = _map(parent, name)
+        # A group whose children are the masters has its hosts from there.
+        if name == "etcd" and "masters" in (group.get("children") or {}):
+            continue
+        members = _map(group, "hosts")
+        if host.name not in members:
+            members[host.name] = own
+        own = {}
 
 
 def _map(parent: Any, key: str) -> Any:  # noqa: ANN401 - as above

@@ -43,6 +43,9 @@ class KubeError(ScalerError):
 class Kube(Protocol):
     """What the steps know of the API."""
 
+    def at(self, server: str) -> Kube:
+        """Return the API as the server at HOST:PORT gives it, without a load balancer."""
+
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         """Run kubectl with ``argv``; return its standard output."""
 
@@ -59,8 +62,15 @@ class Kube(Protocol):
 class Kubectl:
     """kubectl with one kubeconfig, against one server."""
 
-    def __init__(self, binary: Path, kubeconfig: Path, cache: Path) -> None:
+    def __init__(self, binary: Path, kubeconfig: Path, cache: Path, server: str = "") -> None:
+        self._made_of = (binary, kubeconfig, cache)
         self._argv = [str(binary), f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}", "--request-timeout=20s"]
+        if server:
+            self._argv.append(f"--server=https://{server}")
+
+    def at(self, server: str) -> Kubectl:
+        """Return the API as the server at HOST:PORT gives it, without a load balancer."""
+        return Kubectl(*self._made_of, server=server)
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         """Run kubectl with ``argv``; raises UnreachableError or KubeError with the server's own words."""

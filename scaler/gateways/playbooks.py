@@ -53,6 +53,7 @@ class Playbooks(Protocol):
         group: str,
         host_variables: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Callable[[str], None] | None = None,
+        check: bool = False,
     ) -> dict[str, HostRun]:
         """Run ``playbook`` on ``hosts`` as members of ``group``; return each host's result."""
 
@@ -77,8 +78,9 @@ class RunnerPlaybooks:
         group: str,
         host_variables: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Callable[[str], None] | None = None,
+        check: bool = False,
     ) -> dict[str, HostRun]:
-        """Run ``playbook`` on ``hosts`` as members of ``group``; return each host's result.
+        """Run ``playbook`` on ``hosts`` of ``group``, with ``check`` only looking; return each host's result.
 
         Raises ScalerError where Ansible itself did not run (a defect, not a host's failure).
         """
@@ -96,6 +98,7 @@ class RunnerPlaybooks:
                 ident=Path(playbook).stem,
                 playbook=str(assets.PLAYBOOKS / playbook),
                 inventory=str(inventory),
+                cmdline="--check" if check else None,
                 forks=min(len(hosts), _MAX_FORKS),
                 envvars=self._environment(),
                 suppress_env_files=True,
@@ -215,6 +218,8 @@ def _unsafe(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return {key: _unsafe(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_unsafe(inner) for inner in value]
+    if value == "":
+        return value  # Ansible reads a tagged empty string as none
     if isinstance(value, str | Path):
         return TaggedScalar(str(value), style='"', tag="!unsafe")
     return value

@@ -272,13 +272,19 @@ def patiently(ssh: Ssh, clock: Clock, host: Host, argv: Sequence[str], *, timeou
 
 def on_each(hosts: Iterable[Host], work: Callable[[Host], T]) -> dict[str, T | ScalerError]:
     """Do ``work`` for all hosts at once; a host's ScalerError becomes its result, the others go on."""
+    by_name = {host.name: host for host in hosts}
+    return each(by_name, lambda name: work(by_name[name]))
 
-    def one(host: Host) -> T | ScalerError:
+
+def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | ScalerError]:
+    """Do ``work`` for all ``names`` at once; a ScalerError becomes the result of its own, the others go on."""
+
+    def one(name: str) -> T | ScalerError:
         try:
-            return work(host)
+            return work(name)
         except ScalerError as e:
             return e
 
-    hosts = list(hosts)
-    with ThreadPoolExecutor(max_workers=min(_FORKS, len(hosts) or 1)) as pool:
-        return dict(zip((h.name for h in hosts), pool.map(one, hosts), strict=True))
+    names = list(names)
+    with ThreadPoolExecutor(max_workers=min(_FORKS, len(names) or 1)) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))

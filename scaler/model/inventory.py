@@ -158,6 +158,12 @@ class Cluster(Value):
         """The cluster's name."""
         return self.settings.cluster_name
 
+    @property
+    def own_etcd(self) -> bool:
+        """Tell whether each master has its own member of etcd, so that etcd has no hosts of its own."""
+        masters = {host.name for host in self.masters}
+        return all(host.name in masters for host in self.etcd)
+
     def hosts(self) -> dict[str, Host]:
         """Return every host of the inventory by its name."""
         groups = (self.masters, self.etcd, self.workers, self.loadbalancers, self.standby)

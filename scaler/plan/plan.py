@@ -19,7 +19,8 @@ class StepSpec(Value):
 class Plan(Value):
     """What one run will do, in order.
 
-    ``on_failure`` says what a host's failure means for the others: ``isolate`` lets them go on, ``stop`` ends the run.
+    ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
+    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into.
     """
 
     change: str
@@ -29,7 +30,8 @@ class Plan(Value):
     present: tuple[NodeName, ...] = ()
     warnings: tuple[str, ...] = ()
     untouched: str = ""
-    on_failure: Literal["isolate", "stop"] = "isolate"
+    on_failure: Literal["isolate", "undo", "stop"] = "isolate"
+    makes: Literal["workers", "masters", "etcd"] = "workers"
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""

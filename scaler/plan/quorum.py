@@ -65,8 +65,8 @@ def even(final: int) -> str:
         return ""
     more = final - 1
     return (
-        f"{final} voters tolerate {tolerance(final)} failures, as many as {more} do, "
-        f"while one member more can fail: quorum of {final} is {quorum(final)}"
+        f"{final} voters (quorum {quorum(final)}) stand {tolerance(final)} failures, no more than {more} (quorum "
+        f"{quorum(more)}) do, and one more can fail"
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scaler.gateways.clock import Clock
+    from scaler.gateways.etcd import Etcd
     from scaler.gateways.kube import Kube
     from scaler.gateways.playbooks import HostRun, Playbooks
     from scaler.gateways.ssh import Ssh
@@ -30,7 +31,12 @@ Failures = dict[str, str]
 
 @dataclass
 class World:
-    """Everything a step may use, for one run on one cluster."""
+    """Everything a step may use, for one run on one cluster.
+
+    ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
+    fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
+    be finished later; ``own_members`` are the IDs of etcd members that runs of scaler added.
+    """
 
     run: str
     cluster: Cluster
@@ -41,11 +47,18 @@ class World:
     store: Store
     clock: Clock
     scratch: Path
+    snapshots: Path
+    etcd: Etcd
+    masters: list[Host]
     say: Callable[[str], None] = lambda _: None
+    note: Callable[[dict[str, Any]], None] = lambda _: None
     pod_cidrs: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     measures: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
+    own_members: set[int] = field(default_factory=set)
+    initial_cluster: dict[str, str] = field(default_factory=dict)
 
     def secrets(self, host: str) -> Path:
         """Return the private directory with ``host``'s credentials, gone when the run ends."""
@@ -53,19 +66,26 @@ class World:
         directory.mkdir(mode=0o700, exist_ok=True)
         return directory
 
+    @property
+    def own_etcd(self) -> bool:
+        """Tell whether etcd stands on the masters, a member each, and not on hosts of its own."""
+        return self.cluster.own_etcd
+
     def is_master(self, host: Host) -> bool:
-        """Tell whether the inventory has ``host`` among the masters."""
-        return any(host.name == master.name for master in self.cluster.masters)
+        """Tell whether ``host`` is a master, or becomes one by this plan."""
+        joins = self.plan.makes == "masters" and any(host.name == other.name for other in self.plan.hosts)
+        return joins or any(host.name == master.name for master in self.cluster.masters)
 
 
 class Step(Protocol):
     """One verb of a plan. ``apply`` compares before it acts, so a step can be repeated.
 
-    Once a step that ``commits`` has succeeded for a host, a later failure takes nothing back there.
+    Once a step that ``commits`` has succeeded for a host, a later failure takes nothing back there; ``commits`` is the
+    reason, for the operator, and empty otherwise.
     """
 
     title: str
-    commits: bool
+    commits: str
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do to each of its hosts, a sentence a line."""
@@ -80,16 +100,25 @@ class Step(Protocol):
 class Irreversible:
     """A step whose undo has nothing to take back; ``commits`` says that from it on nothing is taken back any more."""
 
-    commits = False
+    commits = ""
 
     def undo(self, world: World, host: Host) -> None:
         """Nothing to take back."""
 
 
 def played(
-    world: World, playbook: str, group: str, hosts: Iterable[Host], host_variables: dict[str, dict[str, Any]]
+    world: World,
+    playbook: str,
+    group: str,
+    hosts: Iterable[Host],
+    host_variables: dict[str, dict[str, Any]],
+    *,
+    check: bool = False,
 ) -> Failures:
-    """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure."""
+    """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure.
+
+    With ``check`` nothing is changed, as with ``ansible-playbook --check``.
+    """
     settings = world.cluster.settings
     hosts = list(hosts)
     # A host given on the command line has the variables that all hosts have.
@@ -99,7 +128,9 @@ def played(
         **settings.model_dump(mode="json", exclude_none=True),
         "scaler_store": str(world.store.root),
     }
-    done = world.playbooks.run(playbook, hosts, variables, group=group, host_variables=merged, progress=world.say)
+    done = world.playbooks.run(
+        playbook, hosts, variables, group=group, host_variables=merged, progress=world.say, check=check
+    )
     _measure(world, done)
     return {name: result.failure for name, result in done.items() if result.failure}
 
@@ -130,7 +161,13 @@ def master_binaries(settings: Settings) -> tuple[Binary, ...]:
     arch = settings.kubernetes_arch
     names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
     files = [Binary("kubernetes", settings.kubernetes_version, arch, name) for name in names]
-    return (*files, *(Binary("etcd", settings.etcd_version, arch, name) for name in ("etcd", "etcdctl")))
+    return (*files, *etcd_binaries(settings))
+
+
+def etcd_binaries(settings: Settings) -> tuple[Binary, ...]:
+    """Return the store's files that an etcd member gets."""
+    names = ("etcd", "etcdctl")
+    return tuple(Binary("etcd", settings.etcd_version, settings.kubernetes_arch, name) for name in names)
 
 
 def roles_of(playbook: str) -> list[str]:

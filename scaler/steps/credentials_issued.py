@@ -40,7 +40,7 @@ class CredentialsIssued:
     """Each host has a kubeconfig with a bootstrap token, and one for kube-proxy, ready in the private directory."""
 
     title = "Issue credentials"
-    commits = False
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
@@ -68,8 +68,10 @@ class CredentialsIssued:
         world.kube.delete(_CSR, requests.values())
         about = read(world.cluster.settings.admin_kubeconfig)
         common = {"cluster_name": world.cluster.name, "ca": about.ca_data}
-        api = f"https://{world.cluster.settings.api_endpoint}"
-        for name, private in keys.items():
+        for host in hosts:
+            name, private = host.name, keys[host.name]
+            endpoint = world.cluster.settings.endpoint_for(host, master=world.is_master(host))
+            api = f"https://{endpoint}"
             directory = world.secrets(name)
             write_atomically(directory / "ca.crt", base64.b64decode(about.ca_data), mode=0o600)
             bootstrap = render(

@@ -16,18 +16,28 @@ if TYPE_CHECKING:
 
 
 class InventoryWritten(Irreversible):
-    """The inventory names the hosts among its workers."""
+    """The inventory names the hosts in their group."""
 
     title = "Write the inventory"
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
-        del plan, settings
-        return ["put it under 'workers' in the inventory"]
+        del settings
+        return [f"put it under '{plan.makes}' in the inventory"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Write the file."""
-        inventory.add_workers(world.cluster, hosts)
+        cluster, group = world.cluster, world.plan.makes
+        digest = inventory.move(cluster, hosts, group)
+        groups = {group, "etcd"} if group == "masters" and cluster.own_etcd else {group}
+        known = {name: [*getattr(cluster, name), *hosts] for name in groups}
+        # The next host of this run is added to a cluster that has these.
+        world.cluster = cluster.model_copy(
+            update={
+                "hosts_digest": digest,
+                **{name: tuple({host.name: host for host in members}.values()) for name, members in known.items()},
+            }
+        )
         return {}
 
 

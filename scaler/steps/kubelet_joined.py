@@ -53,7 +53,7 @@ class KubeletJoined:
     """Each node has its certificates and is Ready, and stays so."""
 
     title = "Join the kubelets"
-    commits = False
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

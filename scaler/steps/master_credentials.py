@@ -42,21 +42,44 @@ def apiserver_subject(cluster: Cluster, host: Host) -> Subject:
     return Subject("kube-apiserver", dns=tuple(dict.fromkeys(dns)), addresses=tuple(dict.fromkeys(addresses)))
 
 
-def write(cluster: Cluster, host: Host, target: Path, now: datetime) -> None:
-    """Write all of ``host``'s credentials into ``target`` (0700), each key 0600."""
+def etcd_subject(host: Host) -> Subject:
+    """Return every name and address an etcd member on ``host`` is called by."""
+    return Subject(host.name, dns=(host.name, "localhost"), addresses=(host.address, "127.0.0.1"))
+
+
+def serving_subjects(cluster: Cluster, host: Host) -> dict[str, Subject]:
+    """Return whom each serving certificate of a master is for, by its place on the host."""
+    return {
+        "/etc/etcd/pki/server.crt": etcd_subject(host),
+        "/etc/etcd/pki/peer.crt": etcd_subject(host),
+        "/etc/kubernetes/pki/apiserver.crt": apiserver_subject(cluster, host),
+    }
+
+
+def write(cluster: Cluster, host: Host, target: Path, now: datetime, *, etcd_only: bool = False) -> None:
+    """Write all of ``host``'s credentials into ``target`` (0700), each key 0600.
+
+    A pair that stands ready in ``pki_dir``/hosts/<host>/ is taken as it is; what is missing is issued.
+    """
     pki = cluster.settings.pki_dir
     ca, etcd, proxy = (read_pair(pki, name) for name in AUTHORITIES)
-    own = (host.name, "localhost"), (host.address, "127.0.0.1")
-    leaves = {
-        "etcd-server": issue(etcd, Subject(host.name, dns=own[0], addresses=own[1]), [SERVER, CLIENT], now),
-        "etcd-peer": issue(etcd, Subject(host.name, dns=own[0], addresses=own[1]), [SERVER, CLIENT], now),
-        "etcd-client": issue(etcd, Subject("kube-apiserver"), [CLIENT], now),
-        "apiserver": issue(ca, apiserver_subject(cluster, host), [SERVER], now),
-        "apiserver-kubelet-client": issue(ca, Subject("kube-apiserver-kubelet-client"), [CLIENT], now),
-        "front-proxy-client": issue(proxy, Subject("front-proxy-client"), [CLIENT], now),
-    }
-    for name, pair in leaves.items():
-        _put(target, name, pair)
+    both = [SERVER, CLIENT]
+    leaves = {"etcd-server": (etcd, etcd_subject(host), both), "etcd-peer": (etcd, etcd_subject(host), both)}
+    if not etcd_only:
+        leaves |= {
+            "etcd-client": (etcd, Subject("kube-apiserver"), [CLIENT]),
+            "apiserver": (ca, apiserver_subject(cluster, host), [SERVER]),
+            "apiserver-kubelet-client": (ca, Subject("kube-apiserver-kubelet-client"), [CLIENT]),
+            "front-proxy-client": (proxy, Subject("front-proxy-client"), [CLIENT]),
+        }
+    for name, (authority, subject, usages) in leaves.items():
+        ready = pki / "hosts" / host.name
+        given = (ready / f"{name}.crt").exists()
+        _put(target, name, read_pair(ready, name) if given else issue(authority, subject, usages, now))
+    if etcd_only:
+        for name in ("ca", "etcd-ca"):
+            write_atomically(target / f"{name}.crt", (pki / f"{name}.crt").read_bytes(), mode=0o600)
+        return
     for name in (*(f"{a}.crt" for a in AUTHORITIES), "ca.key", "sa.pub", "sa.key", "encryption.yaml"):
         write_atomically(target / name, (pki / name).read_bytes(), mode=0o600)
     local = f"https://{host.address}:6443"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.steps import master_credentials
-from scaler.steps.base import Irreversible, master_binaries, played, roles_of
+from scaler.steps.base import Irreversible, master_binaries, roles_of
+from scaler.steps.placing import place
+from scaler.steps.voters import client_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +34,11 @@ class MasterInstalled(Irreversible):
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Issue the credentials, run the playbook."""
-        variables = {}
+        # A cluster whose etcd stands elsewhere has its first member there by now.
+        urls = [] if world.own_etcd else [client_url(member) for member in world.cluster.etcd]
         for host in hosts:
-            directory = world.secrets(f"{host.name}-master")
-            master_credentials.write(world.cluster, host, directory, world.clock.now())
-            pki = dict.fromkeys(
-                ("etcd_pki", "kube_apiserver_pki", "kube_controller_manager_pki", "kube_scheduler_pki"), directory
-            )
-            variables[host.name] = {"node_name": host.name, "node_ip": host.address, **pki}
-        return played(world, PLAYBOOK, "masters", hosts, variables)
+            place(world, host, None, etcd_servers=urls, group="masters", first=True)
+        return {}
 
 
 STEP = MasterInstalled()

@@ -20,7 +20,7 @@ class NodesOpened(Irreversible):
 
     title = "Open the nodes"
     # Workloads may be on it from here on.
-    commits = True
+    commits = "it has joined and stays; only what failed is missing"
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

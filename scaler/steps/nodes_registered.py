@@ -26,7 +26,7 @@ class NodesRegistered:
     """The Node exists, no workload can land on it, and its pod CIDR is allocated."""
 
     title = "Register the nodes, cordoned"
-    commits = False
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""

@@ -27,7 +27,7 @@ class WorkerInstalled:
     """Binaries, units and configuration are on the host, byte for byte, and the units run."""
 
     title = "Install and start the units"
-    commits = False
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
@@ -93,6 +93,9 @@ def _variables(world: World, host: Host) -> dict[str, Any]:
         "kubelet_bootstrap_kubeconfig": directory / "kubelet-bootstrap.kubeconfig",
         "kube_proxy_kubeconfig": directory / "kube-proxy.kubeconfig",
         "scaler_claim": claim,
+        "lb_masters": [{"name": master.name, "address": master.address} for master in world.masters],
+        # A master's own API server stands where a worker's own balancer would.
+        "kube_lb_wanted": world.cluster.settings.loadbalancer == "local" and not world.is_master(host),
     }
 
 

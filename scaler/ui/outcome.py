@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.table import Table as RichTable
 
 from scaler.errors import PartialError, ScalerError, StepError
+from scaler.plan.equality import Table
 
 if TYPE_CHECKING:
     from scaler.engine.run import Outcome
@@ -24,6 +27,7 @@ def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[s
         "left": outcome.left if outcome else {},
         "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()} if outcome else {},
         "measures": outcome.measures if outcome else {},
+        "later": outcome.later if outcome else {},
         "changed": bool(outcome and outcome.made),
     }
 
@@ -52,3 +56,16 @@ def show(outcome: Outcome | None) -> None:
         Console(highlight=False, soft_wrap=True).print(
             f"done: {', '.join(outcome.made)} ({seconds:.1f} s, run {outcome.run})", markup=False
         )
+    if outcome and "sets" in outcome.measures:
+        _show_sets(Table.model_validate(outcome.measures["sets"]))
+    for name, why in (outcome.later if outcome else {}).items():
+        Console(highlight=False, soft_wrap=True).print(f"later: {name}: {why}", markup=False, style="yellow")
+
+
+def _show_sets(table: Table) -> None:
+    """Print which host is in which set; in a cluster that is well all rows of a kind are alike."""
+    grid = RichTable("set", *table.hosts, box=SIMPLE, pad_edge=False)
+    for row in table.rows:
+        grid.add_row(row.title, *("✓" if host in row.hosts else "" for host in table.hosts))
+    grid.add_row("learners of etcd", str(table.learners))
+    Console(highlight=False).print(grid)

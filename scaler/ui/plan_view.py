@@ -25,10 +25,13 @@ def show(plan: Plan, settings: Settings) -> None:
     console.print(f"Plan: {plan.change} on cluster {plan.cluster}", style="bold", markup=False)
     for host in plan.hosts:
         console.print(f"  host {host.name} ({host.address})", markup=False)
+    told = set()
     for number, spec in enumerate(plan.steps, 1):
         step = steps.find(spec.step)
         console.print(f"{number:3}. {step.title}: {', '.join(spec.hosts)}", markup=False)
-        for line in step.describe(plan, settings):
+        # The second master's steps are the first one's.
+        for line in step.describe(plan, settings) if spec.step not in told else ():
             console.print(f"       {line}", markup=False, style="dim")
+        told.add(spec.step)
     if plan.untouched:
         console.print(f"Not touched: {plan.untouched}", markup=False)

@@ -62,6 +62,7 @@ class FakeKube:
         self._key = new_key()
         self._guard = threading.RLock()
         self._serial = 0
+        self.servers: list[str] = []
         for namespace in ("default", "kube-system"):
             self._store({"kind": "Namespace", "metadata": {"name": namespace}})
 
@@ -86,6 +87,11 @@ class FakeKube:
         return {n for n, csr in found if csr["status"].get("conditions")}
 
     # The protocol.
+
+    def at(self, server: str) -> FakeKube:
+        """Return itself: one store behind all servers."""
+        self.servers.append(server)
+        return self
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         del stdin, timeout

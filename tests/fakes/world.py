@@ -7,6 +7,7 @@ from scaler.model.inventory import Cluster, Connection, Host, Settings
 from scaler.plan.plan import Plan, StepSpec
 from scaler.steps.base import World
 from tests.fakes.clock import FakeClock
+from tests.fakes.etcd import FakeEtcd
 from tests.fakes.kube import FakeKube
 from tests.fakes.playbooks import FakePlaybooks
 from tests.fakes.ssh import FakeMachine, FakeSsh
@@ -90,12 +91,14 @@ class Fakes:
         self.ssh = FakeSsh({each.name: FakeMachine({}) for each in chosen})
         self.playbooks = FakePlaybooks()
         self.said: list[str] = []
+        self.etcd = FakeEtcd.of("m1")
         scratch = directory / "scratch"
         scratch.mkdir(exist_ok=True)
         on_failure = more.pop("on_failure", "isolate")
+        known = cluster(directory, **more)
         self.world = World(
             run=RUN,
-            cluster=cluster(directory, **more),
+            cluster=known,
             plan=plan(chosen, *step_names, on_failure=on_failure),
             kube=self.kube,
             ssh=self.ssh,
@@ -103,5 +106,8 @@ class Fakes:
             store=cast("Store", FakeStore(directory)),
             clock=self.clock,
             scratch=scratch,
+            snapshots=directory / "snapshots",
+            etcd=self.etcd,
+            masters=list(known.masters),
             say=self.said.append,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from scaler.checks import found
 from scaler.model.base import Value
@@ -32,6 +32,12 @@ class Subject(NamedTuple):
     state: ClusterState
     others: tuple[tuple[Host, HostFacts], ...]
     ca_digest: str
+    becomes: Literal["workers", "masters", "etcd"] = "workers"
+
+    @property
+    def has_member(self) -> bool:
+        """Tell whether a member of etcd will run on the host."""
+        return self.becomes == "etcd" or (self.becomes == "masters" and self.cluster.own_etcd)
 
     @property
     def ours(self) -> bool:

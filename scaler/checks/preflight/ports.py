@@ -1,4 +1,4 @@
-"""The ports of kubelet and kube-proxy are free."""
+"""The ports of what will run on the host are free."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PORTS = {10250: "kubelet", 10248: "kubelet's health", 10249: "kube-proxy's metrics", 10256: "kube-proxy's health"}
-_OURS = {"kubelet", "kube-proxy"}
+MASTER_PORTS = {6443: "API server", 10257: "controller manager", 10259: "scheduler"}
+ETCD_PORTS = {2379: "etcd's clients", 2380: "etcd's members", 2381: "etcd's metrics"}
+# A process' name has 15 characters.
+_OURS = {"kubelet", "kube-proxy", "kube-apiserver", "kube-controller", "kube-scheduler", "etcd"}
 
 
 def _look(subject: Subject) -> Iterator[Told]:
+    wanted = {
+        **(PORTS if subject.becomes != "etcd" else {}),
+        **(MASTER_PORTS if subject.becomes == "masters" else {}),
+        **(ETCD_PORTS if subject.has_member else {}),
+    }
     for listener in subject.facts.listeners:
-        if listener.port in PORTS and not (subject.ours and listener.process in _OURS):
+        if listener.port in wanted and not (subject.ours and listener.process.startswith(tuple(_OURS))):
             yield Told(
-                f"port {listener.port} ({PORTS[listener.port]}) is taken by {listener.process}",
+                f"port {listener.port} ({wanted[listener.port]}) is taken by {listener.process}",
                 f"stop {listener.process} there",
             )
 

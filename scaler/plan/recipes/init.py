@@ -14,28 +14,34 @@ from scaler.plan.recipes import add_node
 if TYPE_CHECKING:
     from scaler.model.inventory import Cluster
 
-BEFORE_NODES = ("pki_made", "master_installed", "loadbalancer_installed", "api_answers", "cluster_objects")
+BEFORE_NODES = (
+    "pki_made",
+    "etcd_installed",
+    "master_installed",
+    "balancers_updated",
+    "api_answers",
+    "cluster_objects",
+)
 
 
 def plan(cluster: Cluster) -> Plan:
     """Return the plan that makes the first master of ``cluster``."""
-    if len(cluster.masters) != 1 or [h.name for h in cluster.etcd] != [h.name for h in cluster.masters]:
+    if len(cluster.masters) != 1 or len(cluster.etcd) != 1:
         raise InputError(
-            f"{cluster.hosts_file}: init makes a cluster of one master with its own etcd; groups 'masters' and 'etcd' "
-            f"have {len(cluster.masters)} and {len(cluster.etcd)} hosts",
-            hint="put one host in both, run init, then add the others with: scaler add-master",
+            f"{cluster.hosts_file}: init makes one master and one member of etcd, on the same host or on two; "
+            f"groups 'masters' and 'etcd' have {len(cluster.masters)} and {len(cluster.etcd)} hosts",
+            hint="leave one in each, run init, then add the others with: scaler add-master, scaler add-etcd",
         )
-    master = (cluster.masters[0].name,)
-    balancers = tuple(host.name for host in cluster.loadbalancers)
-    steps = [
-        StepSpec(step=name, hosts=balancers if name == "loadbalancer_installed" else master) for name in BEFORE_NODES
-    ]
+    master, member = (cluster.masters[0].name,), (cluster.etcd[0].name,)
+    names = [name for name in BEFORE_NODES if name != "etcd_installed" or not cluster.own_etcd]
+    steps = [StepSpec(step=name, hosts=member if name == "etcd_installed" else master) for name in names]
     steps += [StepSpec(step=name, hosts=master) for name in add_node.STEPS if name != "inventory_written"]
     return Plan(
         change="init",
         cluster=cluster.name,
-        hosts=(*cluster.masters, *cluster.loadbalancers),
+        hosts=tuple({h.name: h for h in (*cluster.masters, *cluster.etcd, *cluster.loadbalancers)}.values()),
         steps=tuple(steps),
         untouched="no other host is contacted",
         on_failure="stop",
+        makes="masters",
     )

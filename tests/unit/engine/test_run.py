@@ -46,7 +46,7 @@ class Small:
     """A step that notes what it did; ``fails`` and ``stuck`` name the hosts that it cannot do and cannot undo."""
 
     def __init__(
-        self, name: str, trail: Trail, *, fails: Sequence[str] = (), stuck: Sequence[str] = (), commits: bool = False
+        self, name: str, trail: Trail, *, fails: Sequence[str] = (), stuck: Sequence[str] = (), commits: str = ""
     ) -> None:
         self.title, self.commits = name, commits
         self._trail, self._fails, self._stuck = trail, set(fails), set(stuck)
@@ -172,7 +172,7 @@ def test_an_undo_that_fails_leaves_the_host_named_in_left(set_up: Callable[..., 
 
 def test_after_a_committing_step_nothing_is_undone(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
-    verbs = {"a": Small("a", trail), "b": Small("b", trail, commits=True), "c": Small("c", trail, fails=["n1"])}
+    verbs = {"a": Small("a", trail), "b": Small("b", trail, commits="it stays"), "c": Small("c", trail, fails=["n1"])}
     outcome = set_up(["n1"], trail, verbs).run()
     assert outcome.made == ()
     assert "it has joined and stays" in outcome.left["n1"]
@@ -181,7 +181,7 @@ def test_after_a_committing_step_nothing_is_undone(set_up: Callable[..., Setup])
 
 def test_a_host_that_fails_in_the_committing_step_itself_is_undone(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
-    verbs = {"a": Small("a", trail), "b": Small("b", trail, commits=True, fails=["n1"])}
+    verbs = {"a": Small("a", trail), "b": Small("b", trail, commits="it stays", fails=["n1"])}
     outcome = set_up(["n1"], trail, verbs).run()
     assert outcome.left == {}
     assert trail.has["n1"] == []
@@ -342,7 +342,7 @@ def test_every_host_is_made_or_failed_and_then_undone_or_left(
             trail,
             fails=[host for s, host in failing if s == step],
             stuck=[host for s, host in stuck if s == step],
-            commits=step == commits,
+            commits="it stays" if step == commits else "",
         )
         for step in _STEPS
     }

@@ -135,7 +135,7 @@ def test_a_variable_of_the_operators_own_is_left_alone(place: Path) -> None:
 def test_hosts_that_joined_move_to_the_workers_and_everything_else_stays(place: Path) -> None:
     cluster = inventory.read(place)
     (place / "hosts.yml").chmod(0o640)
-    inventory.add_workers(cluster, [cluster.hosts()["n1"]])
+    inventory.move(cluster, [cluster.hosts()["n1"]], "workers")
     text = (place / "hosts.yml").read_text()
     assert text.startswith("# The head.\n")
     assert "# the first" in text
@@ -156,7 +156,7 @@ def test_a_host_of_a_nested_standby_group_moves_too(place: Path) -> None:
     head, tail = text.split("        standby:\n")
     (place / "hosts.yml").write_text(head + "        standby:\n" + tail.replace("      ", "          "))
     cluster = inventory.read(place)
-    inventory.add_workers(cluster, [cluster.hosts()["n2"]])
+    inventory.move(cluster, [cluster.hosts()["n2"]], "workers")
     assert [host.name for host in inventory.read(place).workers] == ["w1", "n2"]
 
 
@@ -165,7 +165,7 @@ def test_a_host_given_on_the_command_line_is_written_with_its_connection(place: 
     cluster = inventory.read(place)
     base: Host = cluster.hosts()["w1"]
     connection = base.connection.model_copy(update={"address": "192.0.2.99", "user": "ops"})
-    inventory.add_workers(cluster, [base.model_copy(update={"name": "n9", "connection": connection})])
+    inventory.move(cluster, [base.model_copy(update={"name": "n9", "connection": connection})], "workers")
     written = inventory.read(place).hosts()["n9"].connection
     assert (written.address, written.user) == ("192.0.2.99", "ops")
 
@@ -175,7 +175,7 @@ def test_what_stands_before_the_document_stays(place: Path) -> None:
     head = "# Owned by ops.\n\n---\n"
     (place / "hosts.yml").write_text(head + HOSTS)
     cluster = inventory.read(place)
-    inventory.add_workers(cluster, [cluster.hosts()["n2"]])
+    inventory.move(cluster, [cluster.hosts()["n2"]], "workers")
     assert (place / "hosts.yml").read_text().startswith(head + "# The head.\nall:\n")
     assert [host.name for host in inventory.read(place).workers] == ["w1", "n2"]
 
@@ -186,7 +186,7 @@ def test_groups_at_the_top_of_the_file_are_written_there(place: Path, all_: str)
     groups = "".join(line.removeprefix("    ") for line in HOSTS.splitlines(keepends=True)[3:])
     (place / "hosts.yml").write_text(all_ + groups)
     cluster = inventory.read(place)
-    inventory.add_workers(cluster, [cluster.hosts()["n1"]])
+    inventory.move(cluster, [cluster.hosts()["n1"]], "workers")
     again = inventory.read(place)
     assert [host.name for host in again.workers] == ["w1", "n1"]
     assert [host.name for host in again.standby] == ["n2"]
@@ -199,7 +199,7 @@ def test_an_empty_group_takes_a_host(place: Path) -> None:
     cluster = inventory.read(place)
     new = cluster.masters[0].model_copy(update={"name": "n9"})
     moved = new.model_copy(update={"connection": new.connection.model_copy(update={"address": "192.0.2.99"})})
-    inventory.add_workers(cluster, [moved])
+    inventory.move(cluster, [moved], "workers")
     assert [host.name for host in inventory.read(place).workers] == ["n9"]
 
 
@@ -228,7 +228,7 @@ def test_a_file_that_was_edited_meanwhile_is_not_written(place: Path) -> None:
     change(place, "# The head.", "# By hand.")
     before = (place / "hosts.yml").read_bytes()
     with pytest.raises(InputError, match="was changed while this run went on"):
-        inventory.add_workers(cluster, [cluster.hosts()["n1"]])
+        inventory.move(cluster, [cluster.hosts()["n1"]], "workers")
     assert (place / "hosts.yml").read_bytes() == before
 
 

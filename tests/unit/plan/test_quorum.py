@@ -98,5 +98,5 @@ def test_quorum_and_tolerance(voters: int, needed: int, may_fail: int) -> None:
 
 
 def test_an_even_number_is_told_with_the_arithmetic_and_an_odd_one_is_not() -> None:
-    assert "4 voters tolerate 1 failures, as many as 3 do" in even(4)
+    assert "4 voters (quorum 3) stand 1 failures, no more than 3 (quorum 2) do" in even(4)
     assert even(3) == ""

@@ -1,0 +1,105 @@
+"""Tell the load balancers their masters: validated, reloaded, seen to serve, one by one, the VIP's holder last."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from scaler.drivers.lb import must_put
+from scaler.errors import ScalerError, StepError
+from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
+from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve
+from scaler.steps.base import Irreversible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.drivers.lb import Balancer, LoadBalancer
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+# Of balancers on every worker: one alone first, then this part of them at once.
+BATCH = 0.1
+LATER = "its local balancer was not told the masters"
+
+
+class BalancersUpdated(Irreversible):
+    """Every load balancer sends to all masters, has seen each of them ready, and the API answers through it."""
+
+    title = "Tell the load balancers"
+    commits = "the load balancers send to it"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan
+        if settings.loadbalancer == "local":
+            return [
+                "on each worker, one first and then in batches: validate, reload, backend up, API answers through it"
+            ]
+        last = ", the holder of the VIP last" if settings.vip else ""
+        return [f"one after another{last}: validate, reload, backend up, API answers through it"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Tell each; where one fails, those that were told before it are given their former masters."""
+        driver, told = driver_of(world), []
+        balancers = in_order(world, driver.balancers(world.cluster))
+        if driver.everywhere:
+            _everywhere(world, driver, balancers)
+            return {}
+        former = [master for master in world.masters if master.name not in {host.name for host in hosts}]
+        try:
+            for balancer in balancers:
+                world.say(f"{balancer.name}: sends to {', '.join(m.name for m in world.masters)}")
+                told.append(balancer)
+                must_put(driver, doors(world), balancer, world.masters)
+                must_serve(world, balancer, world.masters)
+                must_answer(world)
+        except ScalerError as e:
+            raise StepError(e.message + _given_back(world, told, former), hint=e.hint) from e
+        return {}
+
+
+def _given_back(world: World, told: Sequence[Balancer], former: Sequence[Host]) -> str:
+    """Give balancers their former masters; return what could not be given back."""
+    left = []
+    for balancer in reversed(told) if former else ():
+        try:
+            must_put(driver_of(world), doors(world), balancer, former)
+        except ScalerError as e:
+            left.append(f"{balancer.name} keeps the new configuration: {e.message}")
+    return "".join(f"\n{line}" for line in left)
+
+
+def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer]) -> None:
+    """Tell one, then batches; who cannot be reached is for later, any other failure stops before the next batch."""
+    size = max(1, round(len(balancers) * BATCH))
+    batches = [balancers[:1], *(balancers[i : i + size] for i in range(1, len(balancers), size))]
+    for batch in batches:
+        world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in world.masters)}")
+        failures = driver.put(doors(world), batch, world.masters)
+        world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if _unreachable(why)}
+        told = [balancer for balancer in batch if balancer.name not in failures]
+        with ThreadPoolExecutor(max_workers=size) as pool:
+            failures |= {
+                b.name: why for b, why in zip(told, pool.map(partial(_why_not, world), told), strict=True) if why
+            }
+        wrong = [f"{name}: {why}" for name, why in failures.items() if name not in world.later]
+        if wrong:
+            raise StepError("\n".join(wrong), hint="the workers told before keep the new masters, which all serve")
+
+
+def _why_not(world: World, balancer: Balancer) -> str:
+    try:
+        must_serve(world, balancer, world.masters)
+    except ScalerError as e:
+        return e.message
+    return ""
+
+
+def _unreachable(why: str) -> bool:
+    return UNREACHABLE in why or why == NO_RESULT
+
+
+STEP = BalancersUpdated()

@@ -1,0 +1,87 @@
+"""What several steps do with load balancers: open their doors, order them, wait until each serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaler.drivers import lb
+from scaler.errors import ScalerError, StepError
+from scaler.gateways import kubeconfig
+from scaler.gateways.addresses import interfaces
+from scaler.gateways.clock import wait_until
+from scaler.steps.base import played
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.drivers.lb import Balancer, Doors, LoadBalancer
+    from scaler.model.inventory import Host
+    from scaler.steps.base import World
+
+UP_SECONDS = 30.0
+
+
+def ca_of(world: World) -> str:
+    """Return the cluster's CA in PEM."""
+    return kubeconfig.read(world.cluster.settings.admin_kubeconfig).ca.decode()
+
+
+def driver_of(world: World) -> LoadBalancer:
+    """Return the driver of the cluster's load balancers."""
+    return lb.of(world.cluster.settings.loadbalancer)
+
+
+def doors(world: World) -> Doors:
+    """Return what a driver may use."""
+
+    def play(
+        playbook: str, group: str, hosts: Sequence[Host], variables: dict[str, dict[str, Any]], *, check: bool
+    ) -> dict[str, str]:
+        return played(world, playbook, group, hosts, variables, check=check)
+
+    return lb.Doors(world.cluster, world.ssh, play, ca_of(world))
+
+
+def in_order(world: World, balancers: Sequence[Balancer]) -> list[Balancer]:
+    """Return the balancers with the one that holds the VIP last: a standby shows first whether the change is good."""
+    vip = world.cluster.settings.vip
+    if not vip:
+        return list(balancers)
+    return sorted(balancers, key=lambda b: b.host is not None and vip in interfaces(world.ssh, b.host))
+
+
+def must_serve(world: World, balancer: Balancer, masters: Sequence[Host]) -> None:
+    """Wait until the running balancer sends to exactly ``masters``, all up, and the API answers through it."""
+    driver, open_doors = driver_of(world), doors(world)
+    wanted, why = {master.address for master in masters}, ""
+
+    def serves() -> bool:
+        nonlocal why
+        try:
+            told = driver.serving(open_doors, balancer)
+            down = [f"{b.address} ({b.told})" if b.told else b.address for b in told if not b.up]
+            others = {b.address for b in told} ^ wanted
+            why = f"down: {', '.join(down)}" if down else f"differs in {', '.join(sorted(others))}" if others else ""
+            why = why or driver.probe(open_doors, balancer)
+        except ScalerError as e:
+            why = e.message
+        return not why
+
+    if not wait_until(world.clock, serves, timeout=UP_SECONDS, every=0.5):
+        raise StepError(f"{balancer.name} does not serve {', '.join(m.name for m in masters)}: {why}")
+
+
+def must_answer(world: World) -> None:
+    """Ask the API through its endpoint, where the VIP stands if there is one."""
+    why = ""
+
+    def answers() -> bool:
+        nonlocal why
+        try:
+            why = "" if world.kube.call(["get", "--raw", "/readyz"]).strip() == "ok" else "not ok"
+        except ScalerError as e:
+            why = e.message
+        return not why
+
+    if not wait_until(world.clock, answers, timeout=UP_SECONDS, every=0.5):
+        raise StepError(f"the API does not answer through {world.cluster.settings.api_endpoint}: {why}")

@@ -1,0 +1,96 @@
+"""Tell the other API servers the members of etcd, one by one: out of the load balancers, restarted, ready, back in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.checks import masters
+from scaler.errors import ScalerError, StepError
+from scaler.steps.api_servers import must_be_ready
+from scaler.steps.balancing import doors, driver_of, must_answer, must_serve
+from scaler.steps.base import Irreversible, played
+from scaler.steps.placing import APISERVER
+from scaler.steps.voters import client_urls
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.drivers.lb import Balancer
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+PLAYBOOK = "apiserver_lists.yml"
+
+
+class EtcdListsRolled(Irreversible):
+    """Every API server knows every voter, its own first."""
+
+    title = "Roll the API servers' etcd lists"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan, settings
+        return ["each master whose list lacks a member: out of the load balancers, restarted, ready, back in"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Go through the masters whose running API server has another list."""
+        del hosts
+        members = world.etcd.members()
+        for master in list(world.masters):
+            urls = client_urls(members, master)
+            if masters.look(world.ssh, master).etcd_servers == tuple(urls):
+                continue
+            if len(world.masters) == 1:
+                # Restarted it would be an outage; what it has is a part of the truth and serves.
+                _place(world, master, urls, run=[])
+                world.later[master.name] = (
+                    "the only API server is not restarted; it knows the new member of etcd after: "
+                    f"systemctl restart {APISERVER}"
+                )
+                continue
+            world.say(f"{master.name}: knows {len(urls)} members of etcd after this restart")
+            _roll(world, master, urls)
+        return {}
+
+
+def _roll(world: World, master: Host, urls: list[str]) -> None:
+    driver, everyone = driver_of(world), list(world.masters)
+    aside: list[Balancer] = []
+    for balancer in driver.balancers(world.cluster):
+        try:
+            driver.set_aside(doors(world), balancer, everyone, master)
+            aside.append(balancer)
+        except ScalerError as e:
+            if driver.everywhere:
+                # Its own check of /readyz finds the server away, as it would if the machine died.
+                world.later[balancer.name] = e.message
+                continue
+            _taken_back(world, aside, master)
+            raise
+    try:
+        must_answer(world)
+        _place(world, master, urls, run=[APISERVER])
+        must_be_ready(world, master)
+    except ScalerError as e:
+        still = ", ".join(b.name for b in aside)
+        raise StepError(f"{master.name}: {e.message}\n{still} send nothing to it until it is ready", hint=e.hint) from e
+    _taken_back(world, aside, master)
+    for balancer in aside:
+        must_serve(world, balancer, everyone)
+
+
+def _taken_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:
+    for balancer in balancers:
+        driver_of(world).take_back(doors(world), balancer, world.masters, master)
+
+
+def _place(world: World, master: Host, urls: list[str], *, run: list[str]) -> None:
+    variables = {"node_name": master.name, "node_ip": master.address, "scaler_run": run}
+    own = {master.name: {**variables, "kube_apiserver_etcd_servers": urls}}
+    failure = played(world, PLAYBOOK, "masters", [master], own).get(master.name)
+    if failure:
+        raise StepError(failure)
+
+
+STEP = EtcdListsRolled()

@@ -1,0 +1,68 @@
+"""Start etcd on the new host and wait until the member says who it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.errors import ScalerError, StepError
+from scaler.gateways.clock import wait_until
+from scaler.steps.api_servers import log
+from scaler.steps.base import Irreversible
+from scaler.steps.placing import ETCD, place
+from scaler.steps.voters import peer_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+START_SECONDS = 30.0
+
+
+class LearnerStarted(Irreversible):
+    """The list has its name, and its own status answers: an old etcd would promote a member that never ran."""
+
+    title = "Start the learner"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan, settings
+        return [f"start etcd with what the cluster answered; its name and status within {START_SECONDS:g} s"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Place etcd's configuration, start the unit, wait."""
+        for host in hosts:
+            place(world, host, [ETCD])
+            self._says_who_it_is(world, host)
+        return {}
+
+    def _says_who_it_is(self, world: World, host: Host) -> None:
+        why = ""
+
+        def started() -> bool:
+            nonlocal why
+            try:
+                why = _what_is_missing(world, peer_url(host))
+            except ScalerError as e:
+                why = e.message
+            return not why
+
+        if not wait_until(world.clock, started, timeout=START_SECONDS, every=0.5):
+            raise StepError(
+                f"{host.name}: its member of etcd has not started after {START_SECONDS:g} s: {why}"
+                + log(world, host, ETCD)
+            )
+
+
+def _what_is_missing(world: World, url: str) -> str:
+    found = [m for m in world.etcd.members() if url in m.peer_urls]
+    if not found:
+        return "it is no longer in etcd's list"
+    if not found[0].name:
+        return "the list has no name for it"
+    return "" if world.etcd.status(found) else "its status does not answer"
+
+
+STEP = LearnerStarted()

@@ -1,0 +1,42 @@
+"""Look at every set once more and compare: voters, masters, backends, etcd lists, Nodes, the future inventory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.errors import StepError
+from scaler.steps import sets
+from scaler.steps.base import Irreversible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+
+class SetsEqual(Irreversible):
+    """Voters, masters, backends of each load balancer, each API server's list, the inventory: the same; no learner."""
+
+    title = "Compare all sets"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan, settings
+        return [
+            "voters = masters = each load balancer's backends = each API server's etcd list = inventory; no learner"
+        ]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Look and compare; what was left for later is not looked at."""
+        del hosts
+        table = sets.look(world)
+        world.measures["sets"] = table.model_dump(mode="json")
+        differences = table.differences()
+        if differences:
+            raise StepError("the sets are not equal: " + "; ".join(differences))
+        return {}
+
+
+STEP = SetsEqual()

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scaler.gateways.etcd import EtcdError
+from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members, SnapshotStatus, Status
+from scaler.plan.quorum import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass
+class FakeMember:
+    """One member: in the list, and running or not."""
+
+    id: int
+    url: str
+    name: str = ""
+    learner: bool = False
+    runs: bool = True
+    applied: int = 100
+
+    @property
+    def told(self) -> Member:
+        client = [self.url.replace(":2380", ":2379")] if self.name else []
+        return Member.model_validate(
+            {"ID": self.id, "name": self.name, "peerURLs": [self.url], "clientURLs": client, "isLearner": self.learner}
+        )
+
+
+@dataclass
+class FakeEtcd:
+    """Members that refuse as etcd 3.4 does: one learner, no promotion out of sync, no change without quorum."""
+
+    all: list[FakeMember] = field(default_factory=list)
+    index: int = 100
+    revision: int = 50
+    term: int = 2
+    alarms: tuple[Alarm, ...] = ()
+    lost_answers: int = 0
+    snapshots: list[Path] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *names: str) -> FakeEtcd:
+        """Return a cluster with running voters of these names, at 10.0.0.1 and on."""
+        return cls([FakeMember(n + 1, f"https://10.0.0.{n + 1}:2380", name) for n, name in enumerate(names)])
+
+    def start(self, name: str, address: str, *, catches_up: bool = True) -> None:
+        """Start the member with that address: it tells its name and, unless told otherwise, catches up."""
+        found = self.at(f"https://{address}:2380")
+        assert found, f"{name} would end: no member has its peer URL"
+        found.name, found.runs, found.applied = name, True, self.index if catches_up else 0
+
+    def at(self, url: str) -> FakeMember | None:
+        return next((m for m in self.all if m.url == url), None)
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(m.told for m in self.all)
+
+    def status(self, members: Iterable[Member]) -> dict[int, Status]:
+        wanted = {m.id for m in members if m.client_urls}
+        return {m.id: self._status(m) for m in self.all if m.id in wanted and m.runs}
+
+    def look(self) -> EtcdState:
+        voters = [m for m in self.all if not m.learner]
+        up = {m.id for m in voters if m.runs and m.name} if self._quorate() else set()
+        return EtcdState(
+            members=self.members(), status=self.status(self.members()), healthy=frozenset(up), alarms=self.alarms
+        )
+
+    def hashes(self, members: Iterable[Member], revision: int) -> dict[int, HashKv]:
+        del revision
+        return {m.id: HashKv(hash=7) for m in members}
+
+    def add_learner(self, peer_url: str) -> Members:
+        self._change()
+        if any(m.url == peer_url for m in self.all):
+            raise EtcdError("etcdserver: Peer URLs already exists")
+        if any(m.learner for m in self.all):
+            raise EtcdError("etcdserver: too many learner members in cluster")
+        if any(not m.runs for m in self.all if not m.learner):
+            raise EtcdError("etcdserver: unhealthy cluster")
+        new = FakeMember(max(m.id for m in self.all) + 1, peer_url, learner=True, runs=False, applied=0)
+        self.all.append(new)
+        self._answer()
+        return Members(member=new.told, members=self.members())
+
+    def promote(self, member: Member, leader: Member) -> None:
+        del leader
+        self._change()
+        found = self._found(member)
+        if not found.learner:
+            raise EtcdError("etcdserver: can only promote a learner member")
+        if found.applied < 0.9 * self.index:
+            raise EtcdError("etcdserver: can only promote a learner member which is in sync with leader")
+        found.learner = False
+        self._answer()
+
+    def remove(self, member: Member) -> None:
+        self._change()
+        self.all.remove(self._found(member))
+        self._answer()
+
+    def snapshot(self, target: Path) -> SnapshotStatus:
+        target.write_bytes(b"snapshot")
+        self.snapshots.append(target)
+        return SnapshotStatus(hash=1, revision=self.revision)
+
+    def _found(self, member: Member) -> FakeMember:
+        found = next((m for m in self.all if m.id == member.id), None)
+        if found is None:
+            raise EtcdError("etcdserver: member not found")
+        return found
+
+    def _quorate(self) -> bool:
+        voters = [m for m in self.all if not m.learner]
+        return sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
+
+    def _change(self) -> None:
+        if not self._quorate():
+            raise EtcdError("context deadline exceeded")
+
+    def _answer(self) -> None:
+        """Lose the answer, though what was asked has been done."""
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise EtcdError("context deadline exceeded")
+
+    def _status(self, member: FakeMember) -> Status:
+        leader = next((m.id for m in self.all if not m.learner and m.runs), 0) if self._quorate() else 0
+        header = Header(member_id=member.id, revision=self.revision, raft_term=self.term)
+        return Status(
+            header=header,
+            version="3.4.23",
+            dbSize=1000,
+            leader=leader,
+            raftIndex=self.index,
+            raftAppliedIndex=member.applied,
+            isLearner=member.learner,
+        )

@@ -1,0 +1,69 @@
+"""A writer that works while something is done to the cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scaler.lab.host import Host
+    from scaler.lab.layout import Lab
+
+SCRIPT = Path(__file__).with_name("writer_script.py")
+
+
+@dataclass
+class Written:
+    """What a writer did."""
+
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether no write failed, none was lost, none waited half a second, and there were really many."""
+        told = self.told
+        enough = told["written"] >= 20 * told["seconds"]
+        return not told["failures"] and not told["lost"] and told["gap"] <= 0.5 and enough
+
+
+@contextmanager
+def writing(lab: Lab, prefix: str, *, on: Host | None = None, endpoint: str = "") -> Iterator[Written]:
+    """Write through ``endpoint`` (the kubeconfig's) from this machine, or from the host ``on``, until left."""
+    yaml = YAML(typ="safe", pure=True).load((lab.inventory / "admin.kubeconfig").read_text())
+    server, user = yaml["clusters"][0]["cluster"], yaml["users"][0]["user"]
+    host, _, port = (endpoint or server["server"].removeprefix("https://")).rpartition(":")
+    asked = {
+        "host": host,
+        "port": int(port),
+        "ca": base64.b64decode(server["certificate-authority-data"]).decode(),
+        "certificate": base64.b64decode(user["client-certificate-data"]).decode(),
+        "key": base64.b64decode(user["client-key-data"]).decode(),
+        "namespace": "default",
+        "prefix": prefix,
+    }
+    argv = [sys.executable, "-c", SCRIPT.read_text()]
+    if on is not None:
+        quoted = SCRIPT.read_text().replace("'", "'\"'\"'")
+        argv = ["ssh", "-i", str(lab.client_key), "-o", f"UserKnownHostsFile={lab.known_hosts}"]
+        argv += [f"root@{on.address}", f"python3 -c '{quoted}'"]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asked) + "\n")
+    process.stdin.flush()
+    written = Written()
+    try:
+        yield written
+    finally:
+        out, _ = process.communicate(timeout=120)
+        if out:
+            written.told = json.loads(out)
