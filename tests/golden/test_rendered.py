@@ -35,6 +35,7 @@ FILES = [
     "host/90-kubernetes.conf",
     "host/modules.conf",
     "images/scaler-images.service",
+    "nginx/nginx.conf",
     "routed/10-routed.conflist",
     "routed/pod-routes.service",
 ]
@@ -65,6 +66,7 @@ VALUES: dict[str, Any] = {
     "kubelet_resolv_conf": "/etc/resolv.conf",
     "lb_bind": "10.0.0.5:6443",
     "lb_masters": [{"name": "m1", "address": "10.0.0.1"}],
+    "nginx_worker_connections": 4096,
     "node_ip": "10.0.0.11",
     "node_name": "n1",
     "node_pod_cidr": "10.244.1.0/24",
