@@ -35,6 +35,7 @@ FILES = [
     "host/90-kubernetes.conf",
     "host/modules.conf",
     "images/scaler-images.service",
+    "keepalived/keepalived.conf",
     "nginx/nginx.conf",
     "routed/10-routed.conflist",
     "routed/pod-routes.service",
@@ -54,6 +55,11 @@ VALUES: dict[str, Any] = {
     "host_sysctls": ["vm.max_map_count = 262144"],
     "images": ["images/v1.36/linux-amd64/busybox.tar"],
     "images_ctr": "/usr/bin/ctr",
+    "keepalived_interface": "eth0",
+    "keepalived_peers": ["10.0.0.6"],
+    "keepalived_prefix": 32,
+    "keepalived_priority": 100,
+    "keepalived_python": "/usr/bin/python3",
     "kube_apiserver_anonymous_auth": True,
     "kube_apiserver_etcd_servers": ["https://10.0.0.1:2379"],
     "kube_apiserver_issuer": "https://kubernetes.default.svc.cluster.local",
@@ -75,6 +81,8 @@ VALUES: dict[str, Any] = {
     "pod_cidr_node_mask": 24,
     "pod_routes_python": "/usr/bin/python3",
     "service_cidr": "10.96.0.0/16",
+    "vip": "10.0.0.100",
+    "vrrp_router_id": 117,
 }
 
 
