@@ -10,6 +10,8 @@ short_description: Place all files of a host as a whole, then run its units
 description:
   - Every file is written beside its place, verified by SHA-256 and flushed before the first one is renamed, so a full
     disk or a wrong digest leaves the host as it was.
+  - A file's C(check), a program and its arguments, looks at the new content first, in check mode too; what it refuses
+    is not put in place.
   - What was there before is kept and named in a receipt, which O(state=absent) uses to put it back.
 options:
   files: {description: Files, type: list, elements: dict, default: []}
@@ -139,6 +141,7 @@ class Bundle:
         if self.module._diff:  # noqa: SLF001 - Ansible's own name for --diff
             answer["diff"] = [self.diff(file) for file in changed]
         if self.module.check_mode:
+            self.rehearse(changed)
             self.module.exit_json(changed=bool(changed) or self.units_differ(names), **answer)
         if missing:
             self.module.exit_json(changed=False, **answer)
@@ -235,10 +238,28 @@ class Bundle:
         """Let the program in a file's ``check`` look at what is staged; a refusal leaves the old file in place."""
         for file in changed:
             if file.get("check"):
-                argv = [*file["check"], str(self.staged[file["dest"]])]
-                done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-                if done.returncode != 0:
-                    self.fail(f"{file['dest']} is refused by {argv[0]}, the old one stays: {done.stderr.strip()}")
+                self.must_be_taken(file, self.staged[file["dest"]])
+
+    def rehearse(self, changed: list[dict[str, Any]]) -> None:
+        """Validate in check mode: each program looks at a copy that is removed again."""
+        for file in changed:
+            if file.get("check") and "content" in file:
+                dest = Path(file["dest"])
+                beside = dest.parent if dest.parent.is_dir() else None
+                with tempfile.NamedTemporaryFile(dir=beside, prefix=f".{dest.name}.") as copy:
+                    copy.write(base64.b64decode(file["content"]))
+                    copy.flush()
+                    self.must_be_taken(file, Path(copy.name))
+
+    def must_be_taken(self, file: dict[str, Any], path: Path) -> None:
+        """End where the program in the ``check`` of ``file`` refuses its content, which is at ``path``."""
+        argv = [*file["check"], str(path)]
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            self.fail(f"{file['dest']} cannot be checked, the old one stays: {e}")
+        if done.returncode != 0:
+            self.fail(f"{file['dest']} is refused by {argv[0]}, the old one stays: {done.stderr.strip()}")
 
     def make_directories(self, path: Path) -> None:
         """Make ``path`` and its parents, and name the new ones in the receipt."""
@@ -316,7 +337,9 @@ class Bundle:
             active = now[name][0]
             if unit.get("state", "started") == "placed" or (active and name not in restart):
                 continue
-            verb = "reload" if active and unit.get("reload") else "restart"
+            # A unit's own file is only read anew by a restart.
+            reload = unit.get("reload") and f"/etc/systemd/system/{name}" not in changed
+            verb = "reload" if active and reload else "restart"
             done = systemctl(verb, name)
             acted.append(name)
             if done.returncode != 0:

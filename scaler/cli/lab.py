@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaler.cli.options import Format
+from scaler.lab.roles import Balancer
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
@@ -29,7 +30,18 @@ def up(
     name: Name = "lab",
     workers: Annotated[int, typer.Option(min=0, help="Hosts n1, n2, … that wait on standby.")] = 3,
     masters: Annotated[int, typer.Option(min=1, help="Hosts m1, m2, …; init takes m1.")] = 1,
-    loadbalancers: Annotated[int, typer.Option(min=0, help="Hosts lb1, lb2, … for HAProxy.")] = 1,
+    loadbalancers: Annotated[int, typer.Option(min=0, help="Hosts lb1, lb2, … for HAProxy or nginx.")] = 1,
+    etcd: Annotated[int, typer.Option(min=0, help="Hosts e1, e2, …; init takes e1, with 0 etcd is on m1.")] = 0,
+    loadbalancer: Annotated[
+        Balancer | None,
+        typer.Option(
+            show_default="haproxy",
+            help="What stands before the API servers; local is on every worker, so --loadbalancers may be 0.",
+        ),
+    ] = None,
+    vip: Annotated[
+        bool, typer.Option("--vip", help="Keepalived moves an address, that of the API, between the lb hosts.")
+    ] = False,
     output: Format = Output.text,
 ) -> None:
     """Make the lab, or what is missing of it: base image, binaries, hosts, inventory. Takes root.
@@ -40,11 +52,13 @@ def up(
         from scaler.gateways.store import cache_dir
         from scaler.lab import binaries, inventory, lab, layout, roles
 
+        shape = roles.Shape(masters, loadbalancers, workers, etcd, loadbalancer or Balancer.haproxy, vip)
+        inventory.must_agree(layout.Lab(name), balancer=loadbalancer, vip=vip)
         store = cache_dir() / "store"
         versions = binaries.fill(store, progress=report.say)
-        wanted = roles.names(masters=masters, loadbalancers=loadbalancers, workers=workers)
+        wanted = shape.names()
         hosts = lab.up(name, wanted, cache=cache_dir(), progress=report.say)
-        directory = inventory.write(layout.Lab(name), hosts, store, versions)
+        directory = inventory.write(layout.Lab(name), hosts, store, versions, shape)
         data = {"inventory": str(directory), "hosts": {host.name: str(host.address) for host in hosts}}
         report.result(data, lambda: typer.echo(f"lab {name} is up: {', '.join(wanted)}; inventory in {directory}"))
 

@@ -8,9 +8,10 @@ import jinja2
 from ruamel.yaml import YAML
 
 from scaler import assets
+from scaler.errors import InputError
 from scaler.gateways.files import write_atomically
 from scaler.lab.leaf import SUMS
-from scaler.lab.roles import LOADBALANCER, MASTER, role_of
+from scaler.lab.roles import ETCD, LOADBALANCER, MASTER, Balancer, Shape, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,22 +23,28 @@ if TYPE_CHECKING:
 API_PORT = 6443
 
 
-def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, str]) -> Path:
+def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, str], shape: Shape) -> Path:
     """Write ``<lab>/inventory`` unless it is there, and put hosts it does not know on standby; return its directory."""
     directory = lab.inventory
     _manifest(directory / "binaries.sha256", store)
     if (directory / "hosts.yml").exists():
         _extend(directory / "hosts.yml", hosts)
         return directory
-    balancers = [host for host in hosts if role_of(host.name) == LOADBALANCER]
-    masters = [host for host in hosts if role_of(host.name) == MASTER]
-    front = balancers[0] if balancers else masters[0]
+    balancers, masters, etcd = (_of(hosts, role) for role in (LOADBALANCER, MASTER, ETCD))
+    members = (etcd or masters)[:1]
+    # The last address of the subnet, which no host has.
+    vip = str(hosts[0].subnet[-2]) if shape.vip else ""
+    front = balancers[0] if balancers and shape.balancer is not Balancer.local else masters[0]
+    active = [*balancers, *masters[:1], *members]
     values = {
         "lab": lab.name,
         "masters": masters[:1],
+        "etcd": members,
         "loadbalancers": balancers,
-        "standby": [host for host in hosts if host not in balancers and host not in masters[:1]],
-        "api_endpoint": f"{front.address}:{API_PORT}",
+        "standby": [host for host in hosts if host not in active],
+        "loadbalancer": shape.balancer.value,
+        "vip": vip,
+        "api_endpoint": f"{vip or front.address}:{API_PORT}",
         "kubernetes_version": versions["kubernetes"].removeprefix("v"),
         "etcd_version": versions["etcd"].removeprefix("v"),
         "key": lab.client_key,
@@ -55,6 +62,22 @@ def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, s
     for name in ("group_vars/all.yml", "hosts.yml"):
         write_atomically(directory / name, env.get_template(f"{name}.j2").render(**values).encode())
     return directory
+
+
+def must_agree(lab: Lab, *, balancer: Balancer | None, vip: bool) -> None:
+    """Refuse what is asked for and is not in the inventory that the lab has already, since that is never made anew."""
+    path = lab.inventory / "group_vars" / "all.yml"
+    if not (lab.inventory / "hosts.yml").exists():
+        return
+    told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    known = told.get("loadbalancer", Balancer.haproxy)
+    if (balancer and balancer != known) or (vip and not told.get("vip")):
+        has = f"loadbalancer {known}, {'a' if told.get('vip') else 'no'} vip"
+        raise InputError(f"lab {lab.name} is there already, with {has} ({path})", hint="take it down first")
+
+
+def _of(hosts: Sequence[Host], role: str) -> list[Host]:
+    return [host for host in hosts if role_of(host.name) == role]
 
 
 def _manifest(path: Path, store: Path) -> None:

@@ -1,17 +1,53 @@
-"""What a lab's host is for, by its name: m1 is a master, lb1 a load balancer, n1 waits to become a worker."""
+"""What a lab's host is for, by its name: m1 is a master, lb1 a load balancer, e1 has etcd, n1 waits to be a worker."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scaler.errors import InputError
+
 MASTER = "master"
 LOADBALANCER = "load balancer"
+ETCD = "etcd"
 WORKER = "worker"
-_PREFIXES = (("lb", LOADBALANCER), ("m", MASTER))
+_PREFIXES = (("lb", LOADBALANCER), ("m", MASTER), ("e", ETCD))
+# The last address of a lab's subnet is the VIP's; with one, a host has none left.
+_ADDRESSES = 253
 
 
-def names(*, masters: int, loadbalancers: int, workers: int) -> list[str]:
-    """Return the names of that many hosts of each role."""
-    counts = (("lb", loadbalancers), ("m", masters), ("n", workers))
-    return [f"{prefix}{number}" for prefix, count in counts for number in range(1, count + 1)]
+class Balancer(StrEnum):
+    """What may stand before the API servers of a lab."""
+
+    haproxy = "haproxy"
+    nginx = "nginx"
+    local = "local"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many hosts of each role a lab has, and what stands before its API servers."""
+
+    masters: int = 1
+    loadbalancers: int = 1
+    workers: int = 3
+    etcd: int = 0
+    balancer: Balancer = Balancer.haproxy
+    vip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.vip and self.balancer is Balancer.local:
+            raise InputError("--vip and --loadbalancer local do not go together", hint="the VIP moves between lb hosts")
+        if self.loadbalancers == 0 and (self.vip or self.balancer is Balancer.nginx):
+            what = "--vip" if self.vip else f"--loadbalancer {self.balancer}"
+            raise InputError(f"{what} needs a host for it", hint="say --loadbalancers 1 or more")
+        if self.vip and len(self.names()) >= _ADDRESSES:
+            raise InputError(f"with --vip a lab has at most {_ADDRESSES - 1} hosts", hint="make a second lab")
+
+    def names(self) -> list[str]:
+        """Return the names of all hosts."""
+        counts = (("lb", self.loadbalancers), ("m", self.masters), ("e", self.etcd), ("n", self.workers))
+        return [f"{prefix}{number}" for prefix, count in counts for number in range(1, count + 1)]
 
 
 def role_of(name: str) -> str:

@@ -65,6 +65,15 @@ def test_a_file_that_its_program_refuses_leaves_the_old_one(cluster: Cluster) ->
     assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
 
 
+def test_check_mode_refuses_what_a_real_run_would(cluster: Cluster) -> None:
+    before = cluster.tree("lb1"), cluster.processes("lb1")
+    nonsense = ["-e", '{"lb_masters": [], "lb_bind": "nonsense"}']
+    told = play(cluster, assets.PLAYBOOKS / "loadbalancer_install.yml", "--check", *nonsense)
+    assert recap(told, "lb1")["failed"] == 1
+    assert "is refused by /usr/sbin/haproxy, the old one stays" in told
+    assert (cluster.tree("lb1"), cluster.processes("lb1")) == before
+
+
 def test_what_was_there_before_is_put_back(cluster: Cluster, tmp_path: Path) -> None:
     host = cluster.hosts["n1"]
     host.exec(["sh", "-c", "echo before > /etc/scaler-test && chmod 640 /etc/scaler-test"])
