@@ -58,6 +58,7 @@ OWN_FLAGS = frozenset(
         "profiling",
         "proxy-client-cert-file",
         "proxy-client-key-file",
+        "shutdown-delay-duration",
         "tls-cert-file",
         "tls-private-key-file",
         "v",

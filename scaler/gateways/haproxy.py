@@ -42,7 +42,8 @@ def servers(ssh: Ssh, host: Host, socket: str) -> tuple[Server, ...]:
         Server(
             row["svname"],
             row["addr"],
-            up=row["status"].startswith("UP") and row["check_status"] == _PASSED,
+            # While a check runs, the last one's outcome is told behind an asterisk.
+            up=row["status"].startswith("UP") and row["check_status"].removeprefix("* ") == _PASSED,
             told=f"{row['status']} {row['check_status']} {row.get('last_chk', '')}".strip(),
         )
         for row in rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import StepError
+from scaler.gateways.clock import wait_until
 from scaler.steps import sets
 from scaler.steps.base import Irreversible
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
+
+
+# A backend may miss one check of its balancer.
+SECONDS = 20.0
 
 
 class SetsEqual(Irreversible):
@@ -29,12 +34,18 @@ class SetsEqual(Irreversible):
         ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
-        """Look and compare; what was left for later is not looked at."""
+        """Look until all are equal, a while; what was left for later is not looked at."""
         del hosts
-        table = sets.look(world)
-        world.measures["sets"] = table.model_dump(mode="json")
-        differences = table.differences()
-        if differences:
+        differences: list[str] = []
+
+        def equal() -> bool:
+            nonlocal differences
+            table = sets.look(world)
+            world.measures["sets"] = table.model_dump(mode="json")
+            differences = table.differences()
+            return not differences
+
+        if not wait_until(world.clock, equal, timeout=SECONDS, every=1.0):
             raise StepError("the sets are not equal: " + "; ".join(differences))
         return {}
 

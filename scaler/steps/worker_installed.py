@@ -72,7 +72,11 @@ def _was_away(world: World, host: Host, failure: str) -> bool:
 def _acts(role: str, settings: Settings) -> bool:
     acting = set(cni.of(settings.cni).roles)
     others = {role for driver in found("cni").values() for role in driver.roles} - acting
-    idle = {"images": not settings.images, "cni_plugins": settings.cni_plugins_version is None}
+    idle = {
+        "kube_lb": settings.loadbalancer != "local",
+        "images": not settings.images,
+        "cni_plugins": settings.cni_plugins_version is None,
+    }
     return role not in others and not idle.get(role, False)
 
 
