@@ -71,6 +71,34 @@ def must_serve(world: World, balancer: Balancer, masters: Sequence[Host]) -> Non
         raise StepError(f"{balancer.name} does not serve {', '.join(m.name for m in masters)}: {why}")
 
 
+def set_aside(world: World, master: Host) -> list[Balancer]:
+    """Let no balancer that sends to ``master`` send new connections there; return them, for ``take_back``.
+
+    Nothing is set aside where ``master`` is the only one. A balancer that cannot be told stops it all, those told
+    before are told back; of balancers on every worker, one that is not reached is left to its own checks.
+    """
+    driver, open_doors, told = driver_of(world), doors(world), []
+    for balancer in driver.balancers(world.cluster):
+        try:
+            served = {backend.address for backend in driver.serving(open_doors, balancer)}
+            if master.address in served and len(served) > 1:
+                driver.set_aside(open_doors, balancer, world.masters, master)
+                told.append(balancer)
+        except ScalerError as e:
+            if driver.everywhere:
+                world.later[balancer.name] = e.message
+                continue
+            take_back(world, told, master)
+            raise
+    return told
+
+
+def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:
+    """Let ``balancers`` send to ``master`` again."""
+    for balancer in balancers:
+        driver_of(world).take_back(doors(world), balancer, world.masters, master)
+
+
 def must_answer(world: World) -> None:
     """Ask the API through its endpoint, where the VIP stands if there is one."""
     why = ""

@@ -8,6 +8,7 @@ from scaler.errors import StepError
 from scaler.gateways import https
 from scaler.gateways.clock import wait_until
 from scaler.steps.api_servers import log, must_be_ready
+from scaler.steps.balancing import set_aside, take_back
 from scaler.steps.base import Irreversible
 from scaler.steps.placing import APISERVER, CONTROLLERS, ETCD, place
 from scaler.steps.voters import client_urls
@@ -42,8 +43,11 @@ class ControlPlaneStarted(Irreversible):
             members = world.etcd.members()
             own = [ETCD] if world.own_etcd else []
             urls = client_urls(members, host)
+            # Only after an earlier run can a load balancer send to it already, and then a restart may be needed.
+            aside = set_aside(world, host)
             place(world, host, [*own, APISERVER, *CONTROLLERS], etcd_servers=urls)
             must_be_ready(world, host)
+            take_back(world, aside, host)
             for unit, port in PORTS.items():
                 self._must_be_healthy(world, host, unit, port)
             if host.name not in {master.name for master in world.masters}:

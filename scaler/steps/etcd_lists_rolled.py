@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.checks import masters
 from scaler.errors import ScalerError, StepError
 from scaler.steps.api_servers import must_be_ready
-from scaler.steps.balancing import doors, driver_of, must_answer, must_serve
+from scaler.steps.balancing import must_answer, must_serve, set_aside, take_back
 from scaler.steps.base import Irreversible, played
 from scaler.steps.placing import APISERVER
 from scaler.steps.voters import client_urls
@@ -15,7 +15,6 @@ from scaler.steps.voters import client_urls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.drivers.lb import Balancer
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -55,34 +54,17 @@ class EtcdListsRolled(Irreversible):
 
 
 def _roll(world: World, master: Host, urls: list[str]) -> None:
-    driver, everyone = driver_of(world), list(world.masters)
-    aside: list[Balancer] = []
-    for balancer in driver.balancers(world.cluster):
-        try:
-            driver.set_aside(doors(world), balancer, everyone, master)
-            aside.append(balancer)
-        except ScalerError as e:
-            if driver.everywhere:
-                # Its own check of /readyz finds the server away, as it would if the machine died.
-                world.later[balancer.name] = e.message
-                continue
-            _taken_back(world, aside, master)
-            raise
+    aside = set_aside(world, master)
     try:
         must_answer(world)
         _place(world, master, urls, run=[APISERVER])
         must_be_ready(world, master)
     except ScalerError as e:
-        still = ", ".join(b.name for b in aside)
+        still = ", ".join(balancer.name for balancer in aside)
         raise StepError(f"{master.name}: {e.message}\n{still} send nothing to it until it is ready", hint=e.hint) from e
-    _taken_back(world, aside, master)
+    take_back(world, aside, master)
     for balancer in aside:
-        must_serve(world, balancer, everyone)
-
-
-def _taken_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:
-    for balancer in balancers:
-        driver_of(world).take_back(doors(world), balancer, world.masters, master)
+        must_serve(world, balancer, world.masters)
 
 
 def _place(world: World, master: Host, urls: list[str], *, run: list[str]) -> None:
