@@ -67,6 +67,7 @@ def look(
         state, table, warnings = seen.result()
         binaries.result()
         steady = etcd.result()
+    session.steady_at = session.clock.monotonic()
     data = voters.same_data(session.etcd, steady)
     if data:
         raise GuardError(data, hint="find the voter that is wrong before anything else; nothing was touched")

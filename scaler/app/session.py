@@ -42,6 +42,7 @@ class Session:
     store: Store
     clock: SystemClock
     scratch: Path
+    steady_at: float = float("-inf")
 
     @property
     def kube(self) -> Kubectl:
@@ -75,6 +76,7 @@ class Session:
             etcd=self.etcd,
             masters=list(self.cluster.masters),
             own_members=self.own_members(),
+            steady_at=self.steady_at,
         )
 
     def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 
+FRESH_SECONDS = 30.0
+
+
 class EtcdSteady(Irreversible):
     """All voters are healthy, close to each other, with one leader and no alarm, and no foreign learner is there."""
 
@@ -27,9 +30,10 @@ class EtcdSteady(Irreversible):
         return [f"look until every voter has been healthy for {hold}, without a new leader or an alarm"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
-        """Look."""
+        """Look; briefly where the look before the plan has just ended."""
         del hosts
-        voters.steady(world.etcd, world.clock, world.own_members)
+        fresh = world.clock.monotonic() - world.steady_at < FRESH_SECONDS
+        voters.steady(world.etcd, world.clock, world.own_members, hold=1.0 if fresh else voters.HOLD_SECONDS)
         return {}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host
 
 BEFORE = ("etcd_steady", "etcd_snapshot", "master_staged", *add_master.MEMBER)
-AFTER = ("etcd_lists_rolled", *add_master.END)
+AFTER = add_master.END
 
 
 def plan(

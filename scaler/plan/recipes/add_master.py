@@ -2,7 +2,7 @@
 
     etcd stands firm → snapshot → everything staged → load balancers and API server rehearsed
     → learner added → started → caught up → PROMOTED (from here on nothing is undone)
-    → control plane → load balancers → the others' etcd lists → its own node, as a worker's → all sets equal → inventory
+    → control plane → load balancers → its own node, as a worker's → the others' etcd lists → all sets equal → inventory
 
 Where etcd stands on hosts of its own the learner's part is left out. A host that votes already, or that the load
 balancers send to, goes on behind the promotion.
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 REHEARSAL = ("etcd_steady", "etcd_snapshot", "master_staged", "balancers_rehearsed", "apiserver_rehearsed")
 MEMBER = ("learner_added", "learner_started", "learner_caught_up", "member_promoted")
-SERVICE = ("control_plane_started", "balancers_updated", "etcd_lists_rolled")
-END = ("sets_equal", "inventory_written")
+SERVICE = ("control_plane_started", "balancers_updated")
+# The others' restarts come last: a controller manager that lost its API server allocates nothing for half a minute.
+END = ("etcd_lists_rolled", "sets_equal", "inventory_written")
 
 
 class Standing(Enum):
