@@ -35,7 +35,8 @@ class World:
 
     ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
     fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
-    be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic); ``own_members`` are the IDs of etcd members that runs of scaler added.
+    be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
+    the IDs of etcd members that runs of scaler added.
     """
 
     run: str

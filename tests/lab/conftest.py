@@ -1,4 +1,4 @@
-"""A real cluster for the tests of this folder: one master behind HAProxy, and hosts on standby."""
+"""Real clusters for the tests of this folder: each begins with one master, and hosts on standby."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ UNITS = {
     "kube-controller",
     "kube-scheduler",
     "haproxy",
+    "nginx",
+    "keepalived",
 }
 
 
@@ -81,7 +83,7 @@ class Cluster:
 
     def scaler(self, *argv: str, **environment: str) -> Completed:
         """Run scaler as a user does."""
-        return run([SCALER, *argv], check=False, timeout=300, env={**self.environment, **environment})
+        return run([SCALER, *argv], check=False, timeout=600, env={**self.environment, **environment})
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
         """Start scaler and leave it running, its JSON lines to be read."""
@@ -95,13 +97,19 @@ class Cluster:
 
     def add(self, *argv: str, **more: str) -> tuple[int, dict[str, Any]]:
         """Run ``scaler add-node … --yes --output json``; return the exit code and the envelope."""
-        done = self.scaler("add-node", *argv, "--cluster", NAME, "--yes", "--output", "json", **more)
+        return self.change("add-node", *argv, **more)
+
+    def change(self, verb: str, *argv: str, **more: str) -> tuple[int, dict[str, Any]]:
+        """Run ``scaler VERB … --yes --output json``; return the exit code and the envelope."""
+        done = self.scaler(verb, *argv, "--cluster", self.where.name, "--yes", "--output", "json", **more)
         assert done.out, done.err
         return done.status, json.loads(done.out)
 
     def kubectl(self, *argv: str, stdin: str = "") -> str:
         """Run the cluster's kubectl."""
-        return run([SCALER, "kubectl", "--cluster", NAME, "--", *argv], stdin=stdin, env=self.environment).out
+        return run(
+            [SCALER, "kubectl", "--cluster", self.where.name, "--", *argv], stdin=stdin, env=self.environment
+        ).out
 
     def nodes(self) -> dict[str, Any]:
         """Return the Nodes by name."""
@@ -144,26 +152,35 @@ class Cluster:
         host.power_on()
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def made(name: str, state: Path, *, keep: bool, up: tuple[str, ...] = ()) -> Cluster:
+    """Make the lab ``name`` and the cluster in it, or take those that are there where ``keep`` says so."""
     if os.geteuid() != 0:
         pytest.fail("the lab takes root")
-    state = tmp_path_factory.mktemp("state")
     environment = {"SCALER_STATE_DIR": str(state)}
-    where = Lab(NAME)
-    keep = bool(os.environ.get("SCALER_TEST_KEEP_LAB"))
+    where = Lab(name)
     if not keep:
-        lab.down(NAME)
-    run([SCALER, "lab", "up", "--name", NAME, "--workers", str(len(WORKERS))], timeout=1800)
-    hosts = {host.name: host for host in lab.find_hosts(NAME)}
-    made = Cluster(where, state, hosts, environment=environment)
+        lab.down(name)
+    run([SCALER, "lab", "up", "--name", name, *up], timeout=1800)
+    hosts = {host.name: host for host in lab.find_hosts(name)}
+    cluster = Cluster(where, state, hosts, environment=environment)
     baseline = where.root / "baseline.yml"
     if not baseline.exists():
-        run([SCALER, "init", "--cluster", NAME, "--yes"], timeout=300, env=environment)
-        shutil.copy2(made.inventory, baseline)
-    made.baseline = baseline.read_bytes()
+        run([SCALER, "init", "--cluster", name, "--yes"], timeout=300, env=environment)
+        shutil.copy2(cluster.inventory, baseline)
+    cluster.baseline = baseline.read_bytes()
+    return cluster
+
+
+def kept() -> bool:
+    """Tell whether labs stay up between runs, as who writes tests wants it."""
+    return bool(os.environ.get("SCALER_TEST_KEEP_LAB"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    up = ("--workers", str(len(WORKERS)))
     try:
-        yield made
+        yield made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=up)
     finally:
-        if not keep:
+        if not kept():
             lab.down(NAME)
