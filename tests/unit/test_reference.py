@@ -60,7 +60,7 @@ def _errors(kind: type[ScalerError]) -> Iterator[type[ScalerError]]:
 def _all_errors() -> list[type[ScalerError]]:
     """Every error there is, wherever it is defined."""
     for module in pkgutil.walk_packages(scaler.__path__, "scaler."):
-        if not module.name.endswith("probe_script"):  # it runs when it is imported
+        if not module.name.endswith("_script"):  # such a one runs when it is imported
             importlib.import_module(module.name)
     return sorted(set(_errors(ScalerError)), key=lambda error: error.kind)
 
@@ -136,8 +136,13 @@ def test_every_cni_driver_has_its_heading(name: str) -> None:
     assert f"`{name}`" in _sections("inventory.md")
 
 
+@pytest.mark.parametrize("name", sorted(drivers.found("lb")))
+def test_every_load_balancer_driver_has_its_heading(name: str) -> None:
+    assert f"`{name}`" in _sections("load-balancers.md")
+
+
 def test_every_kind_of_driver_is_looked_for_here() -> None:
-    assert {module.name for module in pkgutil.iter_modules(drivers.__path__)} == {"cni"}
+    assert {module.name for module in pkgutil.iter_modules(drivers.__path__) if module.ispkg} == {"cni", "lb"}
 
 
 def test_every_exit_code_and_kind_has_its_heading() -> None:
