@@ -60,10 +60,11 @@ def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host], *, to_be
     _each_once(chosen)
     for host in chosen:
         duties = [g for g in GROUPS if g != "standby" and any(host.name == o.name for o in getattr(cluster, g))]
+        a = "an" if to_be.startswith("etcd") else "a"
         # One that is what it is to become already is told so later, where the cluster has been looked at.
         if duties and OWN_GROUP[to_be] not in duties:
             raise InputError(
-                f"{host.name} is one of the {duties[0]} in {cluster.hosts_file}; it cannot become a {to_be}",
+                f"{host.name} is one of the {duties[0]} in {cluster.hosts_file}; it cannot become {a} {to_be}",
                 hint="" if duties != ["workers"] else "take it out of the workers first, or choose a host on standby",
             )
         if to_be == "worker" and len(duties) > 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from scaler.app import preflight
 from scaler.app.add_node import told, versions_agree
 from scaler.checks import masters
-from scaler.errors import GuardError, InputError, PreflightError, ScalerError
+from scaler.errors import GuardError, InputError, PreflightError, ScalerError, StepError
 from scaler.gateways import kube, kubeconfig
 from scaler.gateways.ssh import on_each
 from scaler.model import versions
@@ -19,11 +19,12 @@ from scaler.plan import etcd_versions
 from scaler.plan.plan import Plan
 from scaler.steps import sets, voters
 from scaler.steps.base import etcd_binaries, master_binaries, worker_binaries
-from scaler.steps.master_credentials import AUTHORITIES, read_pair, serving_subjects
+from scaler.steps.master_credentials import AUTHORITIES, leaves, read_pair
 from scaler.steps.pki_made import must_be_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from scaler.app.session import Session
     from scaler.model.etcd import EtcdState
@@ -96,14 +97,20 @@ def credentials_are_fit(cluster: Cluster, hosts: Sequence[Host], session: Sessio
     for name in AUTHORITIES:
         check_ca(str(pki / name), read_pair(pki, name), now)
     for host in hosts:
-        for place, subject in serving_subjects(cluster, host).items():
-            name = place.rpartition("/")[2].removesuffix(".crt")
-            name = name if name == "apiserver" else f"etcd-{name}"
-            ready = pki / "hosts" / host.name
-            if (ready / f"{name}.crt").exists():
-                authority = (pki / ("ca.crt" if name == "apiserver" else "etcd-ca.crt")).read_bytes()
-                wanted = (*subject.dns, *subject.addresses)
-                check_leaf(str(ready / name), read_pair(ready, name), authority, wanted, now)
+        _ready_made_are_fit(cluster, host, now)
+
+
+def _ready_made_are_fit(cluster: Cluster, host: Host, now: datetime) -> None:
+    """Check every pair that stands ready for ``host`` as it will be used: its authority, its key, its names."""
+    pki = cluster.settings.pki_dir
+    ready = pki / "hosts" / host.name
+    for name, (authority, subject, _) in leaves(cluster, host).items():
+        if (ready / f"{name}.crt").exists():
+            if not (ready / f"{name}.key").is_file():
+                raise InputError(f"{ready / name}.key is missing", hint="a certificate of use comes with its key")
+            must_be_private(ready / f"{name}.key")
+            wanted = (*subject.dns, *subject.addresses)
+            check_leaf(str(ready / name), read_pair(ready, name), authority.certificate, wanted, now)
 
 
 def _version_is_fit(cluster: Cluster) -> None:
@@ -140,7 +147,10 @@ def _cluster(
             )
     _masters_are_alike(session)
     plan = Plan(change="look", cluster=cluster.name, hosts=tuple(hosts), steps=(), makes=becomes)
-    table = sets.look(session.world(plan), everywhere=False)
+    try:
+        table = sets.look(session.world(plan), everywhere=False)
+    except StepError as e:
+        raise PreflightError(e.message, hint=f"{e.hint or 'mend it first'}; nothing was touched") from e
     warnings = _sets_are_fit(table, cluster, {host.name for host in hosts})
     listed = {host.name for host in getattr(cluster, becomes)}
     new = [host for host in hosts if host.name not in listed]

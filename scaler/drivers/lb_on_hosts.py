@@ -65,11 +65,13 @@ class OnHosts:
     def _keepalived(self, doors: Doors, host: Host) -> dict[str, Any]:
         everyone = doors.cluster.loadbalancers
         rank = [other.name for other in everyone].index(host.name)
-        return {
-            "keepalived_interface": interface_of(doors.ssh, host, host.address),
+        told = {
             "keepalived_priority": 150 - rank,
             "keepalived_peers": [other.address for other in everyone if other.name != host.name],
         }
+        if "keepalived_interface" not in host.variables:
+            told["keepalived_interface"] = interface_of(doors.ssh, host, host.address)
+        return {name: value for name, value in told.items() if name not in host.variables}
 
     def _play(
         self, doors: Doors, balancers: Sequence[Balancer], masters: Sequence[Host], *, check: bool

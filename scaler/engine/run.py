@@ -43,7 +43,8 @@ def interruptible(act: Callable[[], None]) -> Iterator[None]:
 class Outcome:
     """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back.
 
-    ``later`` names what could not be reached and does not stop a run, like one worker's own balancer.
+    ``waiting`` are hosts that were never begun, or not to their end; ``later`` names what could not be reached and does
+    not stop a run, like one worker's own balancer.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
 
 
 class Engine:
@@ -98,6 +100,7 @@ class Engine:
             seconds=self._seconds,
             measures=self._world.measures,
             later=self._world.later,
+            waiting=self._waiting(),
         )
         self._tell("run-ended", hosts=outcome.made, message="done" if not self._failed else "some hosts failed")
         return outcome
@@ -107,8 +110,13 @@ class Engine:
         plan = self._world.plan
         if self._failed and plan.on_failure == "stop":
             return ()
-        waiting = {name for spec in plan.steps if spec not in self._begun for name in spec.hosts}
-        return tuple(host.name for host in plan.hosts if host.name not in waiting | set(self._failed))
+        out = {*self._waiting(), *self._failed}
+        return tuple(host.name for host in plan.hosts if host.name not in out)
+
+    def _waiting(self) -> tuple[str, ...]:
+        """Return the hosts that have steps before them which were never begun."""
+        ahead = {name for spec in self._world.plan.steps if spec not in self._begun for name in spec.hosts}
+        return tuple(host.name for host in self._world.plan.hosts if host.name in ahead - set(self._failed))
 
     def _step(self, plan: Plan, spec: StepSpec) -> bool:
         """Run one step for the hosts that are still in; tell whether the run goes on."""
@@ -123,7 +131,8 @@ class Engine:
         self._begun.append(spec)
         began = self._world.clock.monotonic()
         failures = self._apply(spec, hosts)
-        self._seconds[spec.step] = self._world.clock.monotonic() - began
+        took = self._world.clock.monotonic() - began
+        self._seconds[spec.step] = self._seconds.get(spec.step, 0.0) + took
         for name, reason in failures.items():
             self._failed[name] = reason
             self._tell("host-failed", spec.step, [name], reason)
@@ -174,9 +183,7 @@ class Engine:
             try:
                 steps.find(spec.step).undo(self._world, host)
             except ScalerError as e:
-                self._left[host.name] = (
-                    f"{e.message}; its node stays cordoned and is finished or cleaned by the next run"
-                )
+                self._left[host.name] = f"{e.message}; the next run finishes it, or cleans it"
                 self._tell("host-left", spec.step, [host.name], self._left[host.name])
                 return
         self._tell("host-undone", hosts=[host.name])

@@ -24,6 +24,7 @@ from scaler.model.etcd import (
     SnapshotStatus,
     Status,
 )
+from scaler.plan.etcd_versions import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -136,7 +137,7 @@ class Etcdctl:
         try:
             self._on(host, ["snapshot", "save", path], [LOCAL], timeout=600)
             # etcdctl lost this verb in 3.6.
-            tool = "etcdutl" if tuple(map(int, self._version.split(".")[:2])) >= (3, 6) else "etcdctl"
+            tool = "etcdutl" if parsed(self._version) >= (3, 6, 0) else "etcdctl"
             said = self._ssh.run(host, [f"{self._bin}/{tool}", "snapshot", "status", path, "-w", "json"], timeout=600)
             if said.status != 0:
                 raise EtcdError(f"{host.name}: the snapshot is not whole: {_words(said.err)}")

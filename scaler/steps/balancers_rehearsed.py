@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import StepError
-from scaler.steps.balancing import doors, driver_of
+from scaler.steps.balancing import doors, driver_of, unreachable
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ class BalancersRehearsed(Irreversible):
         return [f"have each ({settings.loadbalancer}) validate the configuration it will get; nothing is changed"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
-        """Ask each; of balancers on every worker one, since the others get the same."""
+        """Ask each; of balancers on every worker the first that is reached, since the others get the same."""
         driver = driver_of(world)
         balancers = driver.balancers(world.cluster)
-        asked = balancers[:1] if driver.everywhere else balancers
-        failures = driver.rehearse(doors(world), asked, [*world.masters, *hosts])
-        if failures:
+        failures: Failures = {}
+        for asked in [[one] for one in balancers] if driver.everywhere else [balancers]:
+            failures = driver.rehearse(doors(world), asked, [*world.masters, *hosts])
+            if not any(unreachable(why) for why in failures.values()) or not driver.everywhere:
+                break
+        if failures and not (driver.everywhere and all(unreachable(why) for why in failures.values())):
             raise StepError("\n".join(f"{name}: {why}" for name, why in failures.items()))
         return {}
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaler.drivers.lb import must_put
 from scaler.errors import ScalerError, StepError
-from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
-from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve
+from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve, unreachable
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -45,10 +44,10 @@ class BalancersUpdated(Irreversible):
         """Tell each; where one fails, those that were told before it are given their former masters."""
         driver, told = driver_of(world), []
         balancers = in_order(world, driver.balancers(world.cluster))
-        if driver.everywhere:
-            _everywhere(world, driver, balancers)
-            return {}
         former = [master for master in world.masters if master.name not in {host.name for host in hosts}]
+        if driver.everywhere:
+            _everywhere(world, driver, balancers, former)
+            return {}
         try:
             for balancer in balancers:
                 world.say(f"{balancer.name}: sends to {', '.join(m.name for m in world.masters)}")
@@ -72,22 +71,26 @@ def _given_back(world: World, told: Sequence[Balancer], former: Sequence[Host]) 
     return "".join(f"\n{line}" for line in left)
 
 
-def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer]) -> None:
+def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer], former: Sequence[Host]) -> None:
     """Tell one, then batches; who cannot be reached is for later, any other failure stops before the next batch."""
     size = max(1, round(len(balancers) * BATCH))
     batches = [balancers[:1], *(balancers[i : i + size] for i in range(1, len(balancers), size))]
+    reached: list[Balancer] = []
     for batch in batches:
         world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in world.masters)}")
         failures = driver.put(doors(world), batch, world.masters)
-        world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if _unreachable(why)}
+        world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if unreachable(why)}
         told = [balancer for balancer in batch if balancer.name not in failures]
         with ThreadPoolExecutor(max_workers=size) as pool:
             failures |= {
                 b.name: why for b, why in zip(told, pool.map(partial(_why_not, world), told), strict=True) if why
             }
         wrong = [f"{name}: {why}" for name, why in failures.items() if name not in world.later]
+        reached += [balancer for balancer in batch if balancer.name not in world.later]
         if wrong:
-            raise StepError("\n".join(wrong), hint="the workers told before keep the new masters, which all serve")
+            left = driver.put(doors(world), reached, former) if former else {}
+            wrong += [f"{name} keeps the new configuration: {why}" for name, why in left.items()]
+            raise StepError("\n".join(wrong))
 
 
 def _why_not(world: World, balancer: Balancer) -> str:
@@ -96,10 +99,6 @@ def _why_not(world: World, balancer: Balancer) -> str:
     except ScalerError as e:
         return e.message
     return ""
-
-
-def _unreachable(why: str) -> bool:
-    return UNREACHABLE in why or why == NO_RESULT
 
 
 STEP = BalancersUpdated()

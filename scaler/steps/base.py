@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scaler import assets
 from scaler.gateways.store import Binary
+from scaler.plan import etcd_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -168,7 +169,8 @@ def master_binaries(settings: Settings) -> tuple[Binary, ...]:
 
 def etcd_binaries(settings: Settings) -> tuple[Binary, ...]:
     """Return the store's files that an etcd member gets."""
-    names = ("etcd", "etcdctl")
+    # From 3.6 on only etcdutl tells whether a snapshot is whole.
+    names = ("etcd", "etcdctl", *(("etcdutl",) if etcd_versions.parsed(settings.etcd_version) >= (3, 6, 0) else ()))
     return tuple(Binary("etcd", settings.etcd_version, settings.kubernetes_arch, name) for name in names)
 
 

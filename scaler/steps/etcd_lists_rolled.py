@@ -40,14 +40,6 @@ class EtcdListsRolled(Irreversible):
             urls = client_urls(members, master)
             if masters.look(world.ssh, master).etcd_servers == tuple(urls):
                 continue
-            if len(world.masters) == 1:
-                # Restarted it would be an outage; what it has is a part of the truth and serves.
-                _place(world, master, urls, run=[])
-                world.later[master.name] = (
-                    "the only API server is not restarted; it knows the new member of etcd after: "
-                    f"systemctl restart {APISERVER}"
-                )
-                continue
             world.say(f"{master.name}: knows {len(urls)} members of etcd after this restart")
             _roll(world, master, urls)
         return {}
@@ -55,13 +47,23 @@ class EtcdListsRolled(Irreversible):
 
 def _roll(world: World, master: Host, urls: list[str]) -> None:
     aside = set_aside(world, master)
+    if not aside:
+        # Nobody would answer in its place: restarted it would be an outage. What it knows is a part of the truth.
+        _place(world, master, urls, run=[])
+        world.later[master.name] = (
+            "its API server is not restarted, since no load balancer can send to another one meanwhile; it knows the "
+            f"new member of etcd after: systemctl restart {APISERVER}"
+        )
+        return
     try:
         must_answer(world)
         _place(world, master, urls, run=[APISERVER])
         must_be_ready(world, master)
     except ScalerError as e:
         still = ", ".join(balancer.name for balancer in aside)
-        raise StepError(f"{master.name}: {e.message}\n{still} send nothing to it until it is ready", hint=e.hint) from e
+        raise StepError(
+            f"{master.name}: {e.message}\n{still} send nothing to it until this command is run again", hint=e.hint
+        ) from e
     take_back(world, aside, master)
     for balancer in aside:
         must_serve(world, balancer, world.masters)

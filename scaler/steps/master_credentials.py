@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from cryptography import x509
+
     from scaler.model.inventory import Cluster, Host
 
 AUTHORITIES = ("ca", "etcd-ca", "front-proxy-ca")
@@ -56,23 +58,32 @@ def serving_subjects(cluster: Cluster, host: Host) -> dict[str, Subject]:
     }
 
 
+def leaves(
+    cluster: Cluster, host: Host, *, etcd_only: bool = False
+) -> dict[str, tuple[Pair, Subject, list[x509.ObjectIdentifier]]]:
+    """Return the certificates ``host`` gets by name: whose authority signs, for whom, for what."""
+    ca, etcd, proxy = (read_pair(cluster.settings.pki_dir, name) for name in AUTHORITIES)
+    both = [SERVER, CLIENT]
+    members = {"etcd-server": (etcd, etcd_subject(host), both), "etcd-peer": (etcd, etcd_subject(host), both)}
+    if etcd_only:
+        return members
+    return {
+        **members,
+        "etcd-client": (etcd, Subject("kube-apiserver"), [CLIENT]),
+        "apiserver": (ca, apiserver_subject(cluster, host), [SERVER]),
+        "apiserver-kubelet-client": (ca, Subject("kube-apiserver-kubelet-client"), [CLIENT]),
+        "front-proxy-client": (proxy, Subject("front-proxy-client"), [CLIENT]),
+    }
+
+
 def write(cluster: Cluster, host: Host, target: Path, now: datetime, *, etcd_only: bool = False) -> None:
     """Write all of ``host``'s credentials into ``target`` (0700), each key 0600.
 
     A pair that stands ready in ``pki_dir``/hosts/<host>/ is taken as it is; what is missing is issued.
     """
     pki = cluster.settings.pki_dir
-    ca, etcd, proxy = (read_pair(pki, name) for name in AUTHORITIES)
-    both = [SERVER, CLIENT]
-    leaves = {"etcd-server": (etcd, etcd_subject(host), both), "etcd-peer": (etcd, etcd_subject(host), both)}
-    if not etcd_only:
-        leaves |= {
-            "etcd-client": (etcd, Subject("kube-apiserver"), [CLIENT]),
-            "apiserver": (ca, apiserver_subject(cluster, host), [SERVER]),
-            "apiserver-kubelet-client": (ca, Subject("kube-apiserver-kubelet-client"), [CLIENT]),
-            "front-proxy-client": (proxy, Subject("front-proxy-client"), [CLIENT]),
-        }
-    for name, (authority, subject, usages) in leaves.items():
+    ca = read_pair(pki, "ca")
+    for name, (authority, subject, usages) in leaves(cluster, host, etcd_only=etcd_only).items():
         ready = pki / "hosts" / host.name
         given = (ready / f"{name}.crt").exists()
         _put(target, name, read_pair(ready, name) if given else issue(authority, subject, usages, now))

@@ -97,10 +97,10 @@ def _look(etcd: Etcd, ours: Collection[int]) -> tuple[EtcdState | None, str]:
 
 def _remedy(why: str) -> str:
     if "learner" in why:
-        return "finish or remove it first: etcdctl member list, etcdctl member remove ID; nothing was touched"
+        return "finish or remove it first: etcdctl member list, etcdctl member remove ID"
     if "alarm" in why:
-        return "etcdctl alarm list; after making room: etcdctl defrag, etcdctl alarm disarm; nothing was touched"
-    return "bring the unhealthy voter back, or take that one out first; nothing was touched"
+        return "etcdctl alarm list; after making room: etcdctl defrag, etcdctl alarm disarm"
+    return "bring the unhealthy voter back, or take that one out first"
 
 
 def client_urls(members: Sequence[Member], first: Host | None = None) -> list[str]:

@@ -40,13 +40,13 @@ def error(outcome: Outcome | None, refused: dict[str, str]) -> ScalerError | Non
     left = outcome.left if outcome else {}
     reasons = [f"{name}: {reason}" for name, reason in failed.items()]
     reasons += [f"{name}: left as it is: {reason}" for name, reason in left.items()]
-    made = outcome.made if outcome else ()
+    made, waiting = (outcome.made, outcome.waiting) if outcome else ((), ())
+    reasons += [f"{name}: not begun, since the run stopped before it" for name in waiting]
+    count = len(made) + len(failed) + len(waiting)
     again = f"repair {', '.join(failed)}, then run the same command again: it finishes what is missing"
     if made:
-        return PartialError(
-            f"{len(made)} of {len(made) + len(failed)} hosts made it\n" + "\n".join(reasons), hint=again
-        )
-    return StepError(f"0 of {len(failed)} hosts made it\n" + "\n".join(reasons), hint=again)
+        return PartialError(f"{len(made)} of {count} hosts made it\n" + "\n".join(reasons), hint=again)
+    return StepError(f"0 of {count} hosts made it\n" + "\n".join(reasons), hint=again)
 
 
 def show(outcome: Outcome | None) -> None:

@@ -33,6 +33,7 @@ class Writer:
         self.written: list[str] = []
         self.failures: list[str] = []
         self.gap = 0.0
+        self.gap_at = ""
         self.slowest = 0.0
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
@@ -65,7 +66,9 @@ class Writer:
             else:
                 now = time.monotonic()
                 self.written.append(name)
-                self.gap, self.slowest, last = max(self.gap, now - last), max(self.slowest, now - began), now
+                if now - last > self.gap:
+                    self.gap, self.gap_at = now - last, time.strftime("%H:%M:%S")
+                self.slowest, last = max(self.slowest, now - began), now
             due = max(due + EVERY, time.monotonic() - 1)
             until.wait(max(0.0, due - time.monotonic()))
 
@@ -95,6 +98,7 @@ def main() -> None:
         "written": len(writer.written),
         "failures": writer.failures,
         "gap": round(writer.gap, 3),
+        "gap_at": writer.gap_at,
         "slowest": round(writer.slowest, 3),
         "seconds": round(time.monotonic() - began, 1),
         "lost": lost,

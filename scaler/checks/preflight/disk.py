@@ -16,11 +16,16 @@ NEEDED = {
     "/etc": 16 * MIB,
     "/var/lib/kubelet": 1024 * MIB,
     "/var/lib/containerd": 1024 * MIB,
+    "/var/lib/etcd": 1024 * MIB,
 }
+_OF_NODES = ("/var/lib/kubelet", "/var/lib/containerd")
 
 
 def _look(subject: Subject) -> Iterator[Told]:
+    idle = {"/var/lib/etcd"} if not subject.has_member else set(_OF_NODES) if subject.becomes == "etcd" else set()
     for space in subject.facts.spaces:
+        if space.path in idle:
+            continue
         needed = NEEDED.get(space.path, NEEDED["/usr/local/bin"])
         if not space.writable:
             yield Told(f"{space.path} is on a read-only file system", "remount it read-write")

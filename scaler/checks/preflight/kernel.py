@@ -36,4 +36,4 @@ def _look(subject: Subject) -> Iterator[Told]:
         yield Told("/etc/resolv.conf is missing; pods could not start", "create it")
 
 
-CHECK = Check("kernel", _look)
+CHECK = Check("kernel", _look, of_nodes=True)

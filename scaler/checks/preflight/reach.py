@@ -23,4 +23,4 @@ def _look(subject: Subject) -> Iterator[Told]:
         yield Told(f"cannot reach any master directly: {told}", "check routes and firewalls from there")
 
 
-CHECK = Check("reach", _look)
+CHECK = Check("reach", _look, of_nodes=True)

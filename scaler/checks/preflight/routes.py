@@ -30,4 +30,4 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return None
 
 
-CHECK = Check("routes", _look)
+CHECK = Check("routes", _look, of_nodes=True)

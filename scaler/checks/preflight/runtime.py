@@ -34,4 +34,4 @@ def _look(subject: Subject) -> Iterator[Told]:
         )
 
 
-CHECK = Check("runtime", _look)
+CHECK = Check("runtime", _look, of_nodes=True)

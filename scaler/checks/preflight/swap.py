@@ -17,4 +17,4 @@ def _look(subject: Subject) -> Iterator[Told]:
         )
 
 
-CHECK = Check("swap", _look)
+CHECK = Check("swap", _look, of_nodes=True)

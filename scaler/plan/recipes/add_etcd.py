@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host
 
 BEFORE = ("etcd_steady", "etcd_snapshot", "master_staged", *add_master.MEMBER)
-AFTER = add_master.END
+# The load balancers' files do not change; a master that an interrupted run set aside is taken back.
+AFTER = ("balancers_updated", *add_master.END)
 
 
 def plan(

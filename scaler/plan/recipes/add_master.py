@@ -69,7 +69,10 @@ def plan(
         steps=tuple(steps),
         present=tuple(host.name for host in hosts if stands[host.name] is Standing.PRESENT),
         warnings=(*warnings, *told) if changing else tuple(warnings),
-        untouched="workers, and the members of etcd that are there: none is restarted",
+        untouched=(
+            "workers, but for their own load balancers; " if cluster.settings.loadbalancer == "local" else "workers; "
+        )
+        + "the members of etcd that are there are never restarted",
         on_failure="undo",
         makes="masters",
     )

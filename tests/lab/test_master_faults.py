@@ -1,0 +1,307 @@
+"""What goes wrong while a master is added leaves the cluster as it was, fails no write, and a second try succeeds."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scaler.lab import lab
+from scaler.lab.tools import wait_until
+from scaler.pki.certificates import SERVER, Pair, Subject, issue
+from tests.lab.conftest import Cluster, kept, made
+from tests.lab.masters import ETCDCTL, Masters, equal, etcdctl, heard, members, voters
+from tests.lab.writing import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from scaler.lab.host import Host
+
+pytestmark = pytest.mark.lab
+
+NAME = "faults"
+
+
+@pytest.fixture(scope="module")
+def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Masters]:
+    up = ("--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "0")
+    try:
+        cluster = made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=up)
+        ready = Masters(cluster)
+        ready.shrink()
+        yield ready
+    finally:
+        if not kept():
+            lab.down(NAME)
+
+
+@pytest.fixture(autouse=True)
+def _mended(masters: Masters) -> Iterator[None]:
+    variables = masters.cluster.variables.read_bytes()
+    yield
+    masters.cluster.variables.write_bytes(variables)
+    for host in masters.cluster.hosts.values():
+        host.power_on()
+
+
+def drop_in(host: Host, unit: str, text: str) -> Callable[[], None]:
+    """Give ``unit`` of ``host`` a drop-in; return what takes it away."""
+    place = f"/etc/systemd/system/{unit}.d"
+    host.exec(["mkdir", "-p", place])
+    host.exec(["tee", f"{place}/broken.conf"], stdin=f"[Service]\n{text}\n")
+    host.exec(["systemctl", "daemon-reload"])
+
+    def mend() -> None:
+        host.exec(["rm", "-r", place])
+        host.exec(["systemctl", "daemon-reload"])
+
+    return mend
+
+
+def set_variable(cluster: Cluster, line: str) -> None:
+    name = line.partition(":")[0]
+    kept_lines = [old for old in cluster.variables.read_text().splitlines() if not old.startswith(f"{name}:")]
+    cluster.variables.write_text("\n".join([*kept_lines, line, ""]))
+
+
+def must_have_written(written: Any) -> None:
+    assert not written.told["failures"], written.told
+    assert not written.told["lost"], written.told
+    assert written.told["gap"] <= 0.5, written.told
+
+
+def refused_then_added(
+    masters: Masters, host: str, mend: Callable[[], None], *, code: int, says: str, more: tuple[str, ...] = ()
+) -> None:
+    """Try with the fault there, hold that nothing is changed, mend it, try again; a writer writes all the while."""
+    cluster = masters.cluster
+    with writing(cluster.where, f"fault-{secrets.token_hex(3)}") as written:
+        with masters.unchanged():
+            got, envelope = cluster.change("add-master", host, *more)
+            assert got == code, envelope
+            assert says in envelope["error"]["message"], envelope["error"]
+        mend()
+        got, envelope = cluster.change("add-master", host, *more)
+        assert got == 0, envelope
+        assert equal(envelope), envelope
+    must_have_written(written)
+
+
+def test_a_learner_that_cannot_start_is_removed_again(masters: Masters) -> None:
+    masters.at(1)
+    mend = drop_in(masters.cluster.hosts["m2"], "etcd.service", "ExecStartPre=/bin/false")
+    refused_then_added(masters, "m2", mend, code=9, says="etcd.service does not start", more=("--allow-even",))
+
+
+@pytest.mark.parametrize("way", ["to the new host", "from the new host"])
+def test_a_firewall_that_is_open_one_way_only_is_found_before_etcd_is_touched(masters: Masters, way: str) -> None:
+    masters.at(2)
+    host = masters.cluster.hosts["m3"]
+    chain = "INPUT" if way.startswith("to") else "OUTPUT"
+    rule = [chain, "-p", "tcp", "--dport", "2380", "-j", "DROP"]
+    host.exec(["iptables", "-I", *rule])
+    with writing(masters.cluster.where, f"wall-{secrets.token_hex(3)}") as written, masters.unchanged():
+        code, envelope = masters.cluster.change("add-master", "m3")
+    must_have_written(written)
+    host.exec(["iptables", "-D", *rule])
+    assert code == 9, envelope
+    assert "2380" in envelope["error"]["message"], envelope["error"]
+    if way.startswith("from"):
+        code, envelope = masters.cluster.change("add-master", "m3")
+        assert (code, equal(envelope)) == (0, True), envelope
+
+
+def test_a_learner_that_makes_no_progress_is_removed_again(masters: Masters) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    set_variable(cluster, "etcd_stall_seconds: 6")
+    with writing(cluster.where, f"slow-{secrets.token_hex(3)}") as written:
+        with masters.unchanged():
+            argv = ("add-master", "m2", "--allow-even", "--cluster", NAME, "--yes", "--output", "jsonl")
+            process = cluster.start(*argv)
+            heard(process, "step-intent", "learner_caught_up")
+            cluster.hosts["m2"].exec(["systemctl", "kill", "--signal=STOP", "etcd.service"])
+            ended = [json.loads(line) for line in process.stdout or ()]
+            assert process.wait(timeout=300) == 9
+            assert "makes no progress for 6 s" in json.dumps(ended[-1])
+        code, envelope = cluster.change("add-master", "m2", "--allow-even")
+        assert (code, equal(envelope)) == (0, True), envelope
+    must_have_written(written)
+
+
+def test_an_api_server_that_is_never_ready_leaves_etcd_and_the_load_balancers_alone(masters: Masters) -> None:
+    masters.at(2)
+    mend = drop_in(
+        masters.cluster.hosts["m3"], "kube-apiserver.service", "ExecStartPost=/bin/sh -c 'kill -STOP $MAINPID'"
+    )
+    refused_then_added(masters, "m3", mend, code=9, says="its API server is not ready")
+
+
+def test_a_load_balancer_that_refuses_its_configuration_keeps_the_old_one(masters: Masters) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    before = cluster.variables.read_bytes()
+    set_variable(cluster, "lb_bind: not-an-address:port")
+    refused_then_added(
+        masters,
+        "m2",
+        lambda: _none(cluster.variables.write_bytes(before)),
+        code=9,
+        says="is refused by /usr/sbin/haproxy",
+        more=("--allow-even",),
+    )
+
+
+def _none(_: object) -> None:
+    return None
+
+
+# What preflight sees: nothing has begun, so what is shown after mending is that the same command goes through again.
+
+
+def unreachable_balancer(cluster: Cluster) -> Callable[[], None]:
+    cluster.hosts["lb2"].kill()
+    return cluster.hosts["lb2"].power_on
+
+
+def stale_data(cluster: Cluster) -> Callable[[], None]:
+    cluster.hosts["m2"].exec(["mkdir", "-p", "/var/lib/etcd/data/member"])
+    return lambda: _none(cluster.hosts["m2"].exec(["rm", "-r", "/var/lib/etcd/data"]))
+
+
+def foreign_learner(cluster: Cluster) -> Callable[[], None]:
+    nobody = cluster.hosts["m1"].subnet[250]
+    told = etcdctl(cluster, "member", "add", "stranger", "--learner", f"--peer-urls=https://{nobody}:2380")
+    return lambda: _none(etcdctl(cluster, "member", "remove", f"{told['member']['ID']:x}"))
+
+
+def missing_name(cluster: Cluster) -> Callable[[], None]:
+    pki = cluster.where.inventory / "pki"
+    authority = Pair((pki / "ca.crt").read_bytes(), (pki / "ca.key").read_bytes())
+    only = Subject("kube-apiserver", dns=("m2",), addresses=(str(cluster.hosts["m2"].address),))
+    pair = issue(authority, only, [SERVER], datetime.now(UTC))
+    ready = pki / "hosts" / "m2"
+    ready.mkdir(parents=True)
+    (ready / "apiserver.crt").write_bytes(pair.certificate)
+    (ready / "apiserver.key").write_bytes(pair.key)
+    return lambda: shutil.rmtree(pki / "hosts")
+
+
+def busy_port(cluster: Cluster) -> Callable[[], None]:
+    host = cluster.hosts["m2"]
+    host.exec(["systemd-run", "--unit=squatter", "socat", "TCP-LISTEN:2380,fork,reuseaddr", "EXEC:true"])
+    wait_until(lambda: "2380" in host.exec(["ss", "-tln"]).out, "the port is taken", timeout=10)
+    return lambda: _none(host.exec(["systemctl", "stop", "squatter"]))
+
+
+def another_clusters_host(cluster: Cluster) -> Callable[[], None]:
+    cluster.hosts["m2"].exec(["mkdir", "-p", "/etc/kubernetes/pki"])
+    cluster.hosts["m2"].exec(["tee", "/etc/kubernetes/pki/ca.crt"], stdin="another\n")
+    return lambda: _none(cluster.hosts["m2"].exec(["rm", "-r", "/etc/kubernetes"]))
+
+
+REFUSED = {
+    "unreachable balancer": (unreachable_balancer, 7, "lb2"),
+    "stale data": (stale_data, 4, "/var/lib/etcd"),
+    "foreign learner": (foreign_learner, 5, "a learner that no run of scaler's added is there"),
+    "missing name": (missing_name, 3, "does not carry"),
+    "busy port": (busy_port, 4, "port 2380 (etcd's members) is taken by socat"),
+    "another cluster's host": (another_clusters_host, 4, "belongs to another cluster"),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(REFUSED))
+def test_it_is_refused_before_anything_is_touched(masters: Masters, fault: str) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    act, code, says = REFUSED[fault]
+    with writing(cluster.where, f"refused-{secrets.token_hex(3)}") as written:
+        mend = act(cluster)
+        try:
+            with masters.unchanged():
+                got, envelope = cluster.change("add-master", "m2", "--allow-even")
+        finally:
+            mend()
+        assert got == code, envelope
+        assert says in envelope["error"]["message"], envelope["error"]
+        done = cluster.scaler("add-master", "m2", "--allow-even", "--plan", "--cluster", NAME)
+        assert done.status == 0, done.err
+    must_have_written(written)
+
+
+def test_an_even_end_needs_to_be_wanted(masters: Masters) -> None:
+    masters.at(1)
+    with masters.unchanged():
+        code, envelope = masters.cluster.change("add-master", "m2")
+    assert code == 5
+    assert "2 voters (quorum 2) stand 0 failures" in envelope["error"]["message"]
+
+
+def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    member = members(cluster)["m1"]["ID"]
+    # As etcd raises it when its quota is used up; writes are refused from here to the disarming, by etcd itself.
+    body = json.dumps({"action": "ACTIVATE", "memberID": str(member), "alarm": "NOSPACE"})
+    files = [word.partition("=")[2] for word in ETCDCTL[3:6]]
+    ask = (
+        "import ssl, sys, urllib.request as u; t = ssl.create_default_context(cafile=sys.argv[1]); "
+        "t.load_cert_chain(*sys.argv[2:4]); "
+        "u.urlopen(u.Request('https://127.0.0.1:2379/v3/maintenance/alarm', sys.argv[4].encode()), context=t)"
+    )
+    cluster.hosts["m1"].exec(["python3", "-c", ask, *files, body])
+    try:
+        with masters.unchanged():
+            code, envelope = cluster.change("add-master", "m2", "--allow-even")
+    finally:
+        etcdctl(cluster, "alarm", "disarm")
+    assert code == 5, envelope
+    assert "etcd has an alarm: NOSPACE of m1" in envelope["error"]["message"]
+    assert cluster.scaler("add-master", "m2", "--allow-even", "--plan", "--cluster", NAME).status == 0
+
+
+def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Masters) -> None:
+    masters.at(3)
+    cluster = masters.cluster
+    cluster.hosts["m3"].exec(["systemctl", "stop", "etcd.service"])
+    try:
+        with writing(cluster.where, f"down-{secrets.token_hex(3)}") as written, masters.unchanged():
+            code, envelope = cluster.change("add-master", "m4", "--allow-even")
+    finally:
+        cluster.hosts["m3"].exec(["systemctl", "start", "etcd.service"])
+    must_have_written(written)
+    assert code == 5, envelope
+    assert "2 of 3 voters are healthy, quorum is 2 (m3 is not)" in envelope["error"]["message"]
+
+
+def test_a_leader_that_dies_during_the_sync_does_not_stop_it(masters: Masters) -> None:
+    masters.at(3)
+    cluster = masters.cluster
+    new = cluster.hosts["m4"]
+    with writing(cluster.where, f"leader-{secrets.token_hex(3)}") as written:
+        argv = ("add-master", "m4", "--allow-even", "--cluster", NAME, "--yes", "--output", "jsonl")
+        process = cluster.start(*argv)
+        heard(process, "step-intent", "learner_caught_up")
+        new.exec(["systemctl", "kill", "--signal=STOP", "etcd.service"])
+        leader = etcdctl(cluster, "endpoint", "status")[0]["Status"]["leader"]
+        name = next(name for name, member in members(cluster).items() if member["ID"] == leader)
+        cluster.hosts[name].exec(["systemctl", "kill", "--signal=KILL", "etcd.service"])
+        wait_until(lambda: _leader(cluster, name) not in {0, leader}, "another leads", timeout=30)
+        new.exec(["systemctl", "kill", "--signal=CONT", "etcd.service"])
+        ended = [json.loads(line) for line in process.stdout or ()]
+        assert process.wait(timeout=300) == 0, ended[-1]
+    assert voters(cluster) == {"m1", "m2", "m3", "m4"}
+    # The writes that were under way through the dead leader may fail: that is the fault's own doing.
+    assert not written.told["lost"], written.told
+    assert len(written.told["failures"]) <= 2, written.told
+
+
+def _leader(cluster: Cluster, dead: str) -> int:
+    on = "m1" if dead != "m1" else "m2"
+    told = etcdctl(cluster, "endpoint", "status", on=on, check=False)
+    return int(told[0]["Status"].get("leader", 0)) if told else 0
