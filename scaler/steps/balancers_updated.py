@@ -74,7 +74,8 @@ def _given_back(world: World, told: Sequence[Balancer], former: Sequence[Host]) 
 def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer], former: Sequence[Host]) -> None:
     """Tell one, then batches; who cannot be reached is for later, any other failure stops before the next batch."""
     size = max(1, round(len(balancers) * BATCH))
-    batches = [balancers[:1], *(balancers[i : i + size] for i in range(1, len(balancers), size))]
+    starts = [0, *range(1, len(balancers), size)] if balancers else []
+    batches = [balancers[i : i + (size if i else 1)] for i in starts]
     reached: list[Balancer] = []
     for batch in batches:
         world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in world.masters)}")
