@@ -60,7 +60,7 @@ def _errors(kind: type[ScalerError]) -> Iterator[type[ScalerError]]:
 def _all_errors() -> list[type[ScalerError]]:
     """Every error there is, wherever it is defined."""
     for module in pkgutil.walk_packages(scaler.__path__, "scaler."):
-        if not module.name.endswith("probe_script"):  # it runs when it is imported
+        if not module.name.endswith("_script"):  # it runs when it is imported
             importlib.import_module(module.name)
     return sorted(set(_errors(ScalerError)), key=lambda error: error.kind)
 
