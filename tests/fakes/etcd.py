@@ -8,7 +8,7 @@ from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members,
 from scaler.plan.quorum import quorum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -42,6 +42,8 @@ class FakeEtcd:
     alarms: tuple[Alarm, ...] = ()
     lost_answers: int = 0
     snapshots: list[Path] = field(default_factory=list)
+    changed: list[Callable[[], None]] = field(default_factory=list)
+    history: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, *names: str) -> FakeEtcd:
@@ -53,6 +55,27 @@ class FakeEtcd:
         found = self.at(f"https://{address}:2380")
         assert found, f"{name} would end: no member has its peer URL"
         found.name, found.runs, found.applied = name, True, self.index if catches_up else 0
+        self._remember()
+
+    def stop(self, address: str) -> None:
+        """End the member with that address, if there is one; it stays in the list."""
+        found = self.at(f"https://{address}:2380")
+        if found:
+            found.runs = False
+            self._remember()
+
+    @property
+    def voters(self) -> list[str]:
+        return [m.name for m in self.all if not m.learner]
+
+    @property
+    def learners(self) -> list[str]:
+        return [m.url for m in self.all if m.learner]
+
+    @property
+    def quorate_ever_since(self) -> bool:
+        """Tell whether, after each change, the voters that ran were a quorum."""
+        return all(healthy >= quorum(voters) for healthy, voters in self.history)
 
     def at(self, url: str) -> FakeMember | None:
         return next((m for m in self.all if m.url == url), None)
@@ -123,8 +146,15 @@ class FakeEtcd:
         if not self._quorate():
             raise EtcdError("context deadline exceeded")
 
+    def _remember(self) -> None:
+        voters = [m for m in self.all if not m.learner]
+        self.history.append((sum(m.runs and bool(m.name) for m in voters), len(voters)))
+
     def _answer(self) -> None:
-        """Lose the answer, though what was asked has been done."""
+        """Lose the answer, though what was asked has been done; whoever listens may end the asker here."""
+        self._remember()
+        for tell in self.changed:
+            tell()
         if self.lost_answers:
             self.lost_answers -= 1
             raise EtcdError("context deadline exceeded")
