@@ -35,7 +35,8 @@ class World:
 
     ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
     fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
-    be finished later; ``own_members`` are the IDs of etcd members that runs of scaler added.
+    be finished later; ``own_members`` are the IDs of etcd members that runs of scaler added,
+    ``asked_for`` the peer URLs of those that this run did, or tried to.
     """
 
     run: str
@@ -58,6 +59,7 @@ class World:
     measures: dict[str, Any] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
     own_members: set[int] = field(default_factory=set)
+    asked_for: set[str] = field(default_factory=set)
     initial_cluster: dict[str, str] = field(default_factory=dict)
 
     def secrets(self, host: str) -> Path:
