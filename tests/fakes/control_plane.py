@@ -511,7 +511,7 @@ class FakeControlPlane:
             machine.listening, machine.reached = tuple(told["listen"]), set()
             self._guard.notify_all()
             # As long as the real one waits for its clients, cut short.
-            self._guard.wait_for(lambda: len(machine.reached) >= told["clients"], timeout=0.3)
+            self._guard.wait_for(lambda: len(machine.reached) >= told["clients"], timeout=1.0)
             machine.listening = ()
         return Said(0, json.dumps(sorted(machine.reached)), "")
 
@@ -520,7 +520,7 @@ class FakeControlPlane:
         if port not in {2379, 2380}:
             return False
         with self._guard:
-            if not self._guard.wait_for(lambda: port in target.listening, timeout=0.02):
+            if not self._guard.wait_for(lambda: port in target.listening, timeout=0.1):
                 return False
             target.reached.add((machine.host.address, port))
             self._guard.notify_all()
