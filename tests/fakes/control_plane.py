@@ -117,8 +117,9 @@ class FakeControlPlane:
     """A cluster of masters, balancers and new hosts, and what each of their programs says when it is asked.
 
     ``blocked`` are ways (from, to, port) that a firewall closes; ``sick`` are (host, unit) that run and are not well;
-    ``other_flags`` are flags with which a host's API server runs. ``outages`` tells who was stopped while a balancer
-    sent to it; ``events`` what was done to balancers and API servers, in order.
+    ``taken`` are hosts where somebody else has etcd's ports; ``other_flags`` are flags with which a host's API server
+    runs. ``outages`` tells who was stopped while a balancer sent to it; ``events`` what was done to balancers and API
+    servers, in order.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class FakeControlPlane:
         self.holder = "lb1"
         self.blocked: set[tuple[str, str, int]] = set()
         self.sick: set[tuple[str, str]] = set()
+        self.taken: set[str] = set()
         self.other_flags: dict[str, dict[str, str]] = {}
         self.outages: list[str] = []
         self.events: list[str] = []
@@ -504,7 +506,7 @@ class FakeControlPlane:
         return ""
 
     def _listen(self, machine: Machine, told: dict[str, Any]) -> Said:
-        taken = machine.listens & set(told["listen"])
+        taken = machine.listens & set(told["listen"]) or self.taken & {machine.host.name}
         if taken:
             return Said(1, "", "Traceback\nOSError: [Errno 98] Address already in use")
         with self._guard:
