@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from scaler.drivers import cni, lb
 from scaler.engine.journal import Journal, facts, state_dir
 from scaler.engine.run import Engine, Outcome
+from scaler.errors import ScalerError
 from scaler.gateways import inventory
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
@@ -57,8 +58,21 @@ class Session:
         return Etcdctl(self.ssh, self.cluster.etcd, settings.bin_dir, settings.etcd_version)
 
     def own_members(self) -> set[int]:
-        """Return the IDs of the members of etcd that runs of scaler added to this cluster."""
-        return {int(fact["member"], 16) for fact in facts(self.cluster.name) if "member" in fact}
+        """Return the IDs of the members of etcd that runs of scaler added to this cluster.
+
+        A run that was killed before it could note an ID left what it was about to do; the peer URL tells the learner.
+        """
+        known, asked = set(), set()
+        for fact in facts(self.cluster.name):
+            if "member" in fact:
+                known.add(int(fact["member"], 16))
+                asked.discard(fact.get("peer_url"))
+            elif "intent" in fact:
+                asked.add(fact.get("peer_url"))
+        if asked - {None}:
+            with suppress(ScalerError):
+                known |= {m.id for m in self.etcd.members() if m.learner and asked & set(m.peer_urls)}
+        return known
 
     def world(self, plan: Plan, run: str = "") -> World:
         """Return what the steps of ``plan`` act in; without a run's name, one to look at only."""

@@ -37,7 +37,7 @@ class World:
     ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
     fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
-    the IDs of etcd members that runs of scaler added.
+    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds.
     """
 
     run: str
@@ -60,6 +60,7 @@ class World:
     measures: dict[str, Any] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
     own_members: set[int] = field(default_factory=set)
+    asked_for: set[str] = field(default_factory=set)
     steady_at: float = float("-inf")
     initial_cluster: dict[str, str] = field(default_factory=dict)
 

@@ -40,9 +40,11 @@ class LearnerAdded:
             member = _found(world, url)
             if member is None:
                 world.note({"intent": "member add --learner", "peer_url": url})
+                world.asked_for.add(url)
                 member = _added(world, url)
             elif member.learner and member.id not in world.own_members:
                 raise GuardError(f"{host.name}: a learner that no run of scaler added has its peer URL {url}")
+            world.asked_for.add(url)
             world.own_members.add(member.id)
             world.note({"member": member.hex, "peer_url": url})
             world.initial_cluster[host.name] = initial_cluster(world.etcd.members(), host.name, url)
@@ -51,6 +53,8 @@ class LearnerAdded:
     def undo(self, world: World, host: Host) -> None:
         """Stop etcd on the host, reached or not, and take the learner out of the list; a voter is left alone."""
         url = peer_url(host)
+        if url not in world.asked_for:
+            return
         _must_not_vote(_found(world, url))
         try:
             world.ssh.run(host, ["systemctl", "disable", "--now", "etcd.service"], timeout=120)
@@ -101,7 +105,11 @@ def _added(world: World, url: str) -> Member:
             world.etcd.add_learner(url)
         except ScalerError as e:
             last = e.message
-        return _found(world, url) is not None
+        try:
+            return _found(world, url) is not None
+        except ScalerError as e:
+            last = e.message
+            return False
 
     if not wait_until(world.clock, added, timeout=PATIENCE_SECONDS, every=1.0):
         raise StepError(f"etcd does not take the learner: {last}")

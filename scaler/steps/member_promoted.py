@@ -13,7 +13,7 @@ from scaler.steps.voters import peer_url, steady
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.etcd import Member
+    from scaler.model.etcd import EtcdState, Member
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -51,9 +51,11 @@ class MemberPromoted(Irreversible):
         def votes() -> bool:
             nonlocal last
             try:
-                member, leader = _asked(world, url)
+                state = world.etcd.look()
+                member = _found(state, url)
                 if not member.learner:
                     return not any(s.learner for s in world.etcd.status([member]).values())
+                leader = _may_be_promoted(state, member)
                 world.note({"intent": "member promote", "member": member.hex})
                 world.etcd.promote(member, leader)
             except StepError:
@@ -67,14 +69,20 @@ class MemberPromoted(Irreversible):
             raise StepError(f"etcd does not promote the learner at {url}: {last}")
 
 
-def _asked(world: World, url: str) -> tuple[Member, Member]:
-    state = world.etcd.look()
-    member, leader = state.at(url), state.leader
+def _found(state: EtcdState, url: str) -> Member:
+    member = state.at(url)
     if member is None:
         raise StepError(f"the learner at {url} is no longer in etcd's list")
-    if leader is None:
+    return member
+
+
+def _may_be_promoted(state: EtcdState, learner: Member) -> Member:
+    """Return the leader to ask; etcd itself would promote a learner that has died since it caught up."""
+    if state.leader is None:
         raise ScalerError("etcd has no leader now")
-    return member, leader
+    if learner.id not in state.status:
+        raise ScalerError("the learner does not answer")
+    return state.leader
 
 
 STEP = MemberPromoted()

@@ -73,16 +73,18 @@ def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOL
     cannot help: a foreign learner, an alarm.
     """
     end = clock.monotonic() + PATIENCE_SECONDS
-    since, term = clock.monotonic(), -1
+    since: float | None = None
+    term = -1
     while True:
         state, why = _look(etcd, ours)
         now = clock.monotonic()
         current = max((s.header.raft_term for s in state.status.values()), default=-1) if state else -1
-        if why or current != term:
-            since, term = now, current
-        if state and not why and now - since >= hold:
+        if why or since is None or current != term:
+            since, term = None if why else now, current
+        if state and since is not None and now - since >= hold:
             return state
-        if (now >= end and (why or now - since >= hold)) or (why and "learner" in why) or (why and "alarm" in why):
+        hopeless = state is not None and ("learner" in why or "alarm" in why)
+        if hopeless or (why and now >= end) or now >= end + hold:
             raise GuardError(f"no member of etcd can be added: {why or 'its term keeps changing'}", hint=_remedy(why))
         clock.sleep(min(1.0, hold))
 

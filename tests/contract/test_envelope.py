@@ -35,8 +35,9 @@ DATA: dict[str, type] = {
     "seconds": dict,
     "measures": dict,
     "changed": bool,
+    "later": dict,
 }
-PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure"}
+PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
 
 
 @pytest.fixture

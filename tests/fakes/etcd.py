@@ -8,7 +8,7 @@ from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members,
 from scaler.plan.quorum import quorum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -33,7 +33,11 @@ class FakeMember:
 
 @dataclass
 class FakeEtcd:
-    """Members that refuse as etcd 3.4 does: one learner, no promotion out of sync, no change without quorum."""
+    """Members that refuse as etcd 3.4 does: one learner, no promotion out of sync, no change without quorum.
+
+    ``refusals`` are given to the next changes, one each; ``deaf`` is how many of the next looks are not answered.
+    ``changed``, ``refused`` and ``looked`` are called after a change, a learner that is out of sync, and a look.
+    """
 
     all: list[FakeMember] = field(default_factory=list)
     index: int = 100
@@ -41,7 +45,15 @@ class FakeEtcd:
     term: int = 2
     alarms: tuple[Alarm, ...] = ()
     lost_answers: int = 0
+    refusals: list[EtcdError] = field(default_factory=list)
+    deaf: int = 0
+    db_size: int = 1000
+    digests: dict[int, HashKv] = field(default_factory=dict)
     snapshots: list[Path] = field(default_factory=list)
+    changed: list[Callable[[], None]] = field(default_factory=list)
+    refused: list[Callable[[], None]] = field(default_factory=list)
+    looked: list[Callable[[], None]] = field(default_factory=list)
+    history: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, *names: str) -> FakeEtcd:
@@ -53,11 +65,35 @@ class FakeEtcd:
         found = self.at(f"https://{address}:2380")
         assert found, f"{name} would end: no member has its peer URL"
         found.name, found.runs, found.applied = name, True, self.index if catches_up else 0
+        self._remember()
+
+    def stop(self, address: str) -> None:
+        """End the member with that address, if there is one; it stays in the list."""
+        found = self.at(f"https://{address}:2380")
+        if found:
+            found.runs = False
+            self._remember()
+
+    @property
+    def voters(self) -> list[str]:
+        return [m.name for m in self.all if not m.learner]
+
+    @property
+    def learners(self) -> list[str]:
+        return [m.url for m in self.all if m.learner]
+
+    @property
+    def quorate_ever_since(self) -> bool:
+        """Tell whether, after each change, the voters that ran were a quorum."""
+        return all(healthy >= quorum(voters) for healthy, voters in self.history)
 
     def at(self, url: str) -> FakeMember | None:
         return next((m for m in self.all if m.url == url), None)
 
     def members(self) -> tuple[Member, ...]:
+        if self.deaf:
+            self.deaf -= 1
+            raise EtcdError("context deadline exceeded")
         return tuple(m.told for m in self.all)
 
     def status(self, members: Iterable[Member]) -> dict[int, Status]:
@@ -67,13 +103,16 @@ class FakeEtcd:
     def look(self) -> EtcdState:
         voters = [m for m in self.all if not m.learner]
         up = {m.id for m in voters if m.runs and m.name} if self._quorate() else set()
-        return EtcdState(
+        seen = EtcdState(
             members=self.members(), status=self.status(self.members()), healthy=frozenset(up), alarms=self.alarms
         )
+        for tell in self.looked:
+            tell()
+        return seen
 
     def hashes(self, members: Iterable[Member], revision: int) -> dict[int, HashKv]:
         del revision
-        return {m.id: HashKv(hash=7) for m in members}
+        return {m.id: self.digests.get(m.id, HashKv(hash=7)) for m in members}
 
     def add_learner(self, peer_url: str) -> Members:
         self._change()
@@ -94,7 +133,10 @@ class FakeEtcd:
         found = self._found(member)
         if not found.learner:
             raise EtcdError("etcdserver: can only promote a learner member")
+        # The leader's own record: it knows nothing of whether the learner is alive.
         if found.applied < 0.9 * self.index:
+            for tell in self.refused:
+                tell()
             raise EtcdError("etcdserver: can only promote a learner member which is in sync with leader")
         found.learner = False
         self._answer()
@@ -120,11 +162,20 @@ class FakeEtcd:
         return sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
 
     def _change(self) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
         if not self._quorate():
             raise EtcdError("context deadline exceeded")
 
+    def _remember(self) -> None:
+        voters = [m for m in self.all if not m.learner]
+        self.history.append((sum(m.runs and bool(m.name) for m in voters), len(voters)))
+
     def _answer(self) -> None:
-        """Lose the answer, though what was asked has been done."""
+        """Lose the answer, though what was asked has been done; whoever listens may end the asker here."""
+        self._remember()
+        for tell in self.changed:
+            tell()
         if self.lost_answers:
             self.lost_answers -= 1
             raise EtcdError("context deadline exceeded")
@@ -135,7 +186,7 @@ class FakeEtcd:
         return Status(
             header=header,
             version="3.4.23",
-            dbSize=1000,
+            dbSize=self.db_size,
             leader=leader,
             raftIndex=self.index,
             raftAppliedIndex=member.applied,

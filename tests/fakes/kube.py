@@ -5,6 +5,7 @@ import copy
 import json
 import re
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from scaler.gateways.kube import KubeError
 from scaler.pki.certificates import new_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tests.fakes.clock import FakeClock
 
@@ -29,9 +30,10 @@ _KINDS = {
     "namespaces": "Namespace",
     "services": "Service",
     "pods": "Pod",
+    "configmaps": "ConfigMap",
     "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
 }
-_NAMESPACED = {"Secret", "Service", "Pod"}
+_NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap"}
 _NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
 _TOKEN = re.compile(r"bootstrap-token-([a-z0-9]{6})")
 _KUBE_PROXY_SIGNER = "kubernetes.io/kube-apiserver-client"
@@ -40,8 +42,9 @@ _KUBE_PROXY_SIGNER = "kubernetes.io/kube-apiserver-client"
 class FakeKube:
     """An API server in memory: it keeps objects, allocates pod CIDRs, signs what was approved, refuses as the real one.
 
-    ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off.
-    ``on_approved`` hears of each approved request; ``pod_answers`` decides what a command in a pod prints.
+    ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off; ``unreached`` tells
+    for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request;
+    ``pod_answers`` decides what a command in a pod prints.
     """
 
     def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:
@@ -50,6 +53,7 @@ class FakeKube:
         self.cidrs = list(cidrs)
         self.cidr_delay = 0.0
         self.down = ""
+        self.unreached: Callable[[str], str] = lambda _: ""
         self.signs = True
         self.objects: dict[tuple[str, str, str], JsonObject] = {}
         self.ever: list[JsonObject] = []
@@ -62,7 +66,7 @@ class FakeKube:
         self._key = new_key()
         self._guard = threading.RLock()
         self._serial = 0
-        self.servers: list[str] = []
+        self._asked = threading.local()
         for namespace in ("default", "kube-system"):
             self._store({"kind": "Namespace", "metadata": {"name": namespace}})
 
@@ -88,10 +92,18 @@ class FakeKube:
 
     # The protocol.
 
-    def at(self, server: str) -> FakeKube:
-        """Return itself: one store behind all servers."""
-        self.servers.append(server)
-        return self
+    def at(self, server: str) -> FakeServer:
+        """Return the store as one server gives it."""
+        return FakeServer(self, server)
+
+    @contextmanager
+    def asked_at(self, server: str) -> Iterator[None]:
+        """Let this thread's requests go to ``server`` meanwhile."""
+        self._asked.server = server
+        try:
+            yield
+        finally:
+            self._asked.server = ""
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         del stdin, timeout
@@ -136,6 +148,9 @@ class FakeKube:
     def _answer(self, argv: Sequence[str]) -> None:
         if self.down:
             raise UnreachableError(f"the API server does not answer: {self.down}")
+        why = self.unreached(getattr(self._asked, "server", ""))
+        if why:
+            raise UnreachableError(f"the API server does not answer: {why}")
         said = self.refuse(argv)
         if said:
             raise KubeError(f"kubectl {' '.join(argv[:2])}: {said}")
@@ -170,10 +185,12 @@ class FakeKube:
             if not match or match[1] != data["token-id"] or not re.fullmatch("[a-z0-9]{16}", data["token-secret"]):
                 raise KubeError(f'Secret "{name}" is invalid')
 
-    def _call(self, argv: list[str]) -> str:  # noqa: C901, PLR0912 - one case a verb
+    def _call(self, argv: list[str]) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a verb
         match argv:
             case ["get", "--raw", "/readyz"]:
                 return "ok"
+            case ["get", "--raw", "/readyz?verbose"]:
+                return "[+]ping ok\n[+]etcd ok\nreadyz check passed\n"
             case ["version", "-o", "json"]:
                 return json.dumps({"serverVersion": {"gitVersion": f"v{self.version}"}})
             case ["certificate", "approve", *names]:
@@ -252,6 +269,32 @@ class FakeKube:
             }
 
 
+class FakeServer:
+    """One API server of the cluster: the same store, and its own way to it."""
+
+    def __init__(self, kube: FakeKube, server: str) -> None:
+        self._kube, self._server = kube, server
+
+    def at(self, server: str) -> FakeServer:
+        return FakeServer(self._kube, server)
+
+    def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
+        with self._kube.asked_at(self._server):
+            return self._kube.call(argv, stdin=stdin, timeout=timeout)
+
+    def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
+        with self._kube.asked_at(self._server):
+            return self._kube.get(kind, names, namespace=namespace)
+
+    def create(self, objects: Iterable[JsonObject], *, apply: bool = False) -> None:
+        with self._kube.asked_at(self._server):
+            self._kube.create(objects, apply=apply)
+
+    def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
+        with self._kube.asked_at(self._server):
+            self._kube.delete(kind, names, namespace=namespace, wait=wait)
+
+
 def all_well(_node: str, script: str) -> str:
     """Answer a verification's script as a pod does whose checks all hold."""
     return "".join(f"{name}\t0\t\n" for name in re.findall(r"%s\\n' (\S+) \$\?", script))
@@ -264,7 +307,11 @@ def node(name: str, *, ready: bool = True, address: str = "", cidr: str = "", **
     condition = {"type": "Ready", "status": "True" if ready else "False", "message": more.pop("why", "it is well")}
     return {
         "kind": "Node",
-        "metadata": {"name": name, "annotations": dict(more.pop("annotations", {}))},
+        "metadata": {
+            "name": name,
+            "annotations": dict(more.pop("annotations", {})),
+            "labels": dict(more.pop("labels", {})),
+        },
         "spec": {**({"podCIDR": cidr} if cidr else {}), **more},
         "status": {
             "conditions": [condition],

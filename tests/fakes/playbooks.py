@@ -29,13 +29,17 @@ class Placed:
 
 
 class FakePlaybooks:
-    """Records each host's files and units; ``fails`` and ``fail`` tell why one does not go through."""
+    """Records each host's files and units; ``fails`` and ``fail`` tell why one does not go through.
+
+    ``programs`` do what a playbook does where more than that is wanted: they return why it did not go through.
+    """
 
     def __init__(self) -> None:
         self.hosts: dict[str, Placed] = {}
         self.fails: dict[tuple[str, str], str] = {}
         self.fail: Callable[[str, str], str] = lambda _playbook, _host: ""
         self.installed: list[Callable[[str, str], None]] = []
+        self.programs: dict[str, Callable[[Host, dict[str, Any], bool], str]] = {}
 
     def run(
         self,
@@ -55,7 +59,9 @@ class FakePlaybooks:
                 progress(f"{host.name}: {playbook}")
             own = dict((host_variables or {}).get(host.name, {}))
             why = self.fails.get((playbook, host.name), "") or self.fail(playbook, host.name)
-            if not why and not check:
+            if not why and playbook in self.programs:
+                why = self.programs[playbook](host, {**variables, **own}, check)
+            elif not why and not check:
                 self._place(playbook, host.name, {**variables, **own})
             done[host.name] = HostRun(changed=not why, failure=why, results={playbook: {"payload_bytes": 10}})
         return done

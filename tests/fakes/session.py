@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from scaler.gateways.etcd import Etcdctl
     from scaler.gateways.kube import Kubectl
     from scaler.gateways.store import Binary, Store
     from scaler.model.inventory import Host
@@ -80,6 +81,10 @@ class FakeSession(Session):
     @property
     def kube(self) -> Kubectl:
         return cast("Kubectl", self.fakes.kube)
+
+    @property
+    def etcd(self) -> Etcdctl:
+        return cast("Etcdctl", self.fakes.etcd)
 
 
 def session(directory: Path, new: Sequence[Host], **more: Any) -> FakeSession:

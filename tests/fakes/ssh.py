@@ -29,16 +29,24 @@ class FakeMachine:
 
 
 class FakeSsh:
-    """Machines that answer the probe, ``true``, ``cat``, the journal and a kubelet's restart."""
+    """Machines that answer the probe, ``true``, ``cat``, the journal and a kubelet's restart.
+
+    ``programs`` are asked first: what else runs on machines, each answers what is its own.
+    """
 
     def __init__(self, machines: dict[str, FakeMachine]) -> None:
         self.machines = machines
+        self.programs: list[Callable[[Host, list[str], str], Said | None]] = []
 
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
         del timeout
         machine = self.machines[host.name]
         if machine.unreachable:
             raise UnreachableError(f"{host.name}: SSH does not answer: no answer", hint="check address, port and sshd")
+        for program in self.programs:
+            said = program(host, list(argv), stdin)
+            if said is not None:
+                return said
         match list(argv):
             case ["true"]:
                 return Said(0, "", "")

@@ -27,6 +27,7 @@ FILES = [
     "kubelet/config.yaml",
     "kube-proxy/config.yaml",
     "kube-apiserver/audit-policy.yaml",
+    "kube-apiserver/kube-apiserver.env",
     "containerd/config.toml",
     "containerd/containerd.service",
     "etcd/etcd.yaml",

@@ -5,7 +5,7 @@ import pytest
 from scaler import steps
 from scaler.errors import InputError, PreflightError
 from scaler.plan.plan import Plan
-from scaler.plan.recipes import add_node, init
+from scaler.plan.recipes import add_etcd, add_master, add_node, init
 from scaler.plan.recipes.add_node import RUN_ANNOTATION, Standing
 from tests.unit.examples import M1, N1, N2, W1, cluster, host, node, settings, state
 
@@ -101,7 +101,8 @@ def test_hosts_may_come_one_by_one() -> None:
 
 
 def test_every_step_a_recipe_names_exists() -> None:
-    for name in (*add_node.STEPS, *init.BEFORE_NODES):
+    masters = (*add_master.REHEARSAL, *add_master.MEMBER, *add_master.SERVICE, *add_master.END)
+    for name in (*add_node.STEPS, *init.BEFORE_NODES, *masters, *add_etcd.BEFORE, *add_etcd.AFTER):
         assert steps.find(name).title
 
 
@@ -111,7 +112,20 @@ def test_init_makes_one_master_with_its_own_etcd() -> None:
     assert plan.on_failure == "stop"
 
 
-@pytest.mark.parametrize(("masters", "etcd"), [((M1, host("m2", 12)), (M1,)), ((M1,), ()), ((M1,), (host("e1", 41),))])
+def test_init_of_an_etcd_on_a_host_of_its_own_begins_with_that_member() -> None:
+    e1 = host("e1", 41)
+    plan = init.plan(cluster(etcd=(e1,)))
+    assert [(spec.step, spec.hosts) for spec in plan.steps][:3] == [
+        ("pki_made", ("m1",)),
+        ("etcd_installed", ("e1",)),
+        ("master_installed", ("m1",)),
+    ]
+    assert [each.name for each in plan.hosts] == ["m1", "e1", "lb1"]
+
+
+@pytest.mark.parametrize(
+    ("masters", "etcd"), [((M1, host("m2", 12)), (M1,)), ((M1,), ()), ((M1,), (M1, host("e1", 41)))]
+)
 def test_init_refuses_anything_else(masters: tuple[object, ...], etcd: tuple[object, ...]) -> None:
-    with pytest.raises(InputError, match="init makes a cluster of one master"):
+    with pytest.raises(InputError, match="init makes one master and one member of etcd"):
         init.plan(cluster(masters=masters, etcd=etcd))
