@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scaler.app import add_etcd, add_master
-from scaler.errors import GuardError, InputError, IntegrityError, PreflightError, StepError, UnreachableError
+from scaler.errors import GuardError, InputError, IntegrityError, PreflightError, UnreachableError
 from scaler.model.etcd import Alarm, HashKv
 from scaler.pki.certificates import SERVER, Subject, issue, new_ca
 from scaler.plan.recipes.add_master import MEMBER, REHEARSAL, SERVICE
@@ -64,6 +64,7 @@ def ready_made(there: FakeControlPlane, authority: str, subject: Subject, name: 
     pair = issue(signer, subject, [SERVER], BEGIN)
     (directory / f"{name}.crt").write_bytes(pair.certificate)
     (directory / f"{name}.key").write_bytes(pair.key)
+    (directory / f"{name}.key").chmod(0o600)
 
 
 def test_two_new_masters_are_planned_one_after_the_other_and_nothing_is_changed(there: FakeControlPlane) -> None:
@@ -223,7 +224,7 @@ def test_a_balancer_that_cannot_be_asked_is_refused(there: FakeControlPlane, har
         refused(there, UnreachableError)
     else:
         there.balancers["lb2"].runs = False
-        assert "lb2: HAProxy does not answer" in refused(there, StepError).message
+        assert "lb2: HAProxy does not answer" in refused(there, PreflightError).message
 
 
 @pytest.mark.parametrize("port", [6443, 10257, 2379, 2380])
@@ -273,7 +274,7 @@ def test_masters_that_are_there_need_nothing(tmp_path: Path) -> None:
 def test_members_of_their_own_hosts_are_planned_without_a_control_plane(members: FakeControlPlane) -> None:
     plan = prepared(members)
     assert plan.makes == "etcd"
-    assert not {"control_plane_started", "balancers_updated", "nodes_registered"} & {s.step for s in plan.steps}
+    assert not {"control_plane_started", "nodes_registered"} & {s.step for s in plan.steps}
 
 
 def test_add_etcd_where_masters_have_their_own_members_is_refused(there: FakeControlPlane) -> None:

@@ -110,10 +110,9 @@ def test_on_every_worker_one_is_told_alone_first_and_then_the_batches(local: Fak
 
 def test_a_first_one_that_fails_stops_before_any_other_is_told(local: FakeControlPlane) -> None:
     local.balancers["w1"].refuses = "no"
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(StepError):
         STEP.apply(local.world, [M2])
-    assert puts(local) == ["w1"]
-    assert "the workers told before keep the new masters" in caught.value.hint
+    assert set(puts(local)) == {"w1"}
 
 
 def test_a_worker_that_is_not_reached_is_left_for_later_and_the_others_go_on(local: FakeControlPlane) -> None:

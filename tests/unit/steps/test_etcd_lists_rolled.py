@@ -70,7 +70,7 @@ def test_one_that_does_not_get_ready_is_not_taken_back_and_no_other_is_touched(t
     with pytest.raises(StepError) as caught:
         STEP.apply(there.world, [NEW])
     assert "m1: its API server is not ready after 60 s" in caught.value.message
-    assert "lb1, lb2 send nothing to it until it is ready" in caught.value.message
+    assert "lb1, lb2 send nothing to it until this command is run again" in caught.value.message
     assert [balancer.drained for balancer in there.balancers.values()] == [{"m1"}, {"m1"}]
     assert there.lists()["m2"] == there.lists()["m3"] == ["10.0.0.31"]
 
