@@ -125,6 +125,8 @@ class Bundle:
         for directory in reversed(self.made):
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()
+        if self.staged:
+            remove_users(self.new_users)
         self.module.fail_json(msg=message, **more)
         raise SystemExit(1)
 
@@ -132,7 +134,6 @@ class Bundle:
 
     def present(self) -> None:
         """Bring every file and unit to the wanted state."""
-        self.make_users()
         changed = [file for file in self.files if self.differs(file)]
         missing = [f["sha256"] for f in changed if "content" not in f and not self.module.params["payload"]]
         missing = [digest for digest in missing if not (CACHE / digest).exists()]
@@ -146,6 +147,7 @@ class Bundle:
         if missing:
             self.module.exit_json(changed=False, **answer)
         if changed:
+            self.make_users()
             answer["payload_bytes"] = self.stage(changed)
             self.validate(changed)
             self.remember(changed)
@@ -160,9 +162,8 @@ class Bundle:
                 pwd.getpwnam(user["name"])
             except KeyError:
                 line = f"u {user['name']} - - {user['home']}"
-                if not self.module.check_mode:
-                    self.new_users.append(user["name"])
-                    subprocess.run(["systemd-sysusers", "--inline", line], check=True, capture_output=True)
+                self.new_users.append(user["name"])
+                subprocess.run(["systemd-sysusers", "--inline", line], check=True, capture_output=True)
 
     def differs(self, file: dict[str, Any]) -> bool:
         """Tell whether ``file`` is not what it should be: content, mode or owner."""
@@ -172,7 +173,10 @@ class Bundle:
         if digest_of(path) != file["sha256"]:
             return True
         found = path.stat()
-        owner, group = owner_of(file)
+        try:
+            owner, group = owner_of(file)
+        except KeyError:  # a user that is made with the files
+            return True
         return found.st_mode & 0o7777 != int(file["mode"], 8) or (found.st_uid, found.st_gid) != (owner, group)
 
     def diff(self, file: dict[str, Any]) -> dict[str, str]:
@@ -376,10 +380,15 @@ class Bundle:
         for unit in receipt["units"]:
             if unit["active"]:
                 systemctl("start", unit["name"])
-        for user in receipt.get("users", ()):
-            subprocess.run(["userdel", user], capture_output=True, check=False)
+        remove_users(receipt.get("users", []))
         self.receipt.unlink()
         self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
+
+
+def remove_users(names: list[str]) -> None:
+    """Remove the system users that were made for the files."""
+    for name in names:
+        subprocess.run(["userdel", name], capture_output=True, check=False)
 
 
 def blocks_of(source: Any) -> Any:  # noqa: ANN401 - any binary file, and an iterator of its blocks

@@ -127,7 +127,8 @@ class Masters:
         """Hold that what is done inside leaves files, processes, members and inventory as they were."""
         before = self._seen(but)
         yield
-        assert self._seen(but) == before
+        differences = _differences(before, self._seen(but))
+        assert not differences, "\n".join(differences)
 
     def _seen(self, but: tuple[str, ...]) -> dict[str, Any]:
         hosts = [name for name, host in self.cluster.hosts.items() if name not in but and host.running]
@@ -147,6 +148,14 @@ class Masters:
     def _endpoints(self) -> list[str]:
         told = json.loads(self.cluster.kubectl("get", "endpoints", "kubernetes", "-o", "json"))
         return sorted(a["ip"] for subset in told.get("subsets", ()) for a in subset["addresses"])
+
+
+def _differences(before: Any, after: Any, where: str = "") -> list[str]:
+    """Name what differs, and where, so that a failed comparison can be read."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after})
+        return [line for key in keys for line in _differences(before.get(key), after.get(key), f"{where}/{key}")]
+    return [] if before == after else [f"{where}: {before} became {after}"]
 
 
 def equal(envelope: dict[str, Any]) -> bool:
