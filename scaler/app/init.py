@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaler.errors import PreflightError, ScalerError
+from scaler.gateways import vrrp
 from scaler.gateways.ssh import on_each
 from scaler.plan.recipes import init
 from scaler.steps.base import master_binaries, worker_binaries
@@ -13,9 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scaler.app.session import Session
+    from scaler.model.inventory import Host
     from scaler.plan.plan import Plan
 
 _FOREIGN = "/etc/kubernetes/pki/ca.crt"
+
+
+def _is_alone(session: Session, host: Host) -> None:
+    """Refuse a virtual router id that somebody else speaks for: each would take the other's address."""
+    own = {balancer.address for balancer in session.cluster.loadbalancers}
+    router = session.cluster.settings.vrrp_router_id
+    others = [a.source for a in vrrp.heard(session.ssh, host) if a.router == router and a.source not in own]
+    if others:
+        raise PreflightError(
+            f"{host.name} hears {', '.join(others)} speak for VRRP router id {router} already",
+            hint="set another vrrp_router_id; nothing was touched",
+        )
 
 
 def prepare(session: Session, *, progress: Callable[[str], None]) -> Plan:
@@ -37,6 +52,9 @@ def prepare(session: Session, *, progress: Callable[[str], None]) -> Plan:
 
     told = on_each(plan.hosts, lambda host: examine(host.name))
     problems = [error for error in told.values() if isinstance(error, ScalerError)]
+    if not problems and cluster.settings.vip:
+        progress("listening for other VRRP routers on the load balancers' network")
+        problems = [e for e in on_each(cluster.loadbalancers, partial(_is_alone, session)).values() if e]
     if problems:
         raise PreflightError("\n".join(e.message for e in problems), hint=problems[0].hint or "nothing was touched")
     return plan

@@ -242,6 +242,32 @@ def test_an_even_end_needs_to_be_wanted(masters: Masters) -> None:
     assert "2 voters (quorum 2) stand 0 failures" in envelope["error"]["message"]
 
 
+SPEAKER = """
+import socket, struct, time
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("ADDRESS"))
+while True:
+    raw.sendto(struct.pack("!BBBBHH", 0x31, 117, 100, 0, 100, 0), ("224.0.0.18", 0))
+    time.sleep(0.5)
+"""
+
+
+def test_a_router_id_that_somebody_else_speaks_for_is_refused(masters: Masters) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    other = cluster.hosts["m4"]
+    script = SPEAKER.replace("ADDRESS", str(other.address))
+    other.exec(["systemd-run", "--unit=speaker", "python3", "-c", script])
+    try:
+        with masters.unchanged():
+            done = cluster.scaler("init", "--cluster", NAME, "--plan", "--output", "json")
+    finally:
+        other.exec(["systemctl", "stop", "speaker"])
+    assert done.status == 4, done.out
+    assert f"hears {other.address} speak for VRRP router id 117" in done.out
+    assert cluster.scaler("init", "--cluster", NAME, "--plan").status == 0
+
+
 def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster
