@@ -103,7 +103,7 @@ class WithSocket(OnHosts):
         """Return the servers of the running process; one is up when its own check of /readyz has passed."""
         told = haproxy.servers(doors.ssh, on(balancer), self.socket)
         port = f":{API_SERVER_PORT}"
-        return tuple(Backend(each.address.removesuffix(port), up=each.up, told=each.told) for each in told)
+        return tuple(Backend(each.address.removesuffix(port).strip("[]"), up=each.up, told=each.told) for each in told)
 
     def set_aside(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
         """Drain it: connections that are there go on, new ones go to the others."""

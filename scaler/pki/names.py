@@ -45,7 +45,8 @@ def check_leaf(where: str, pair: Pair, authority: bytes, wanted: Iterable[str], 
     if key.public_key() != certificate.public_key():
         raise InputError(f"{where}: the key does not belong to the certificate")
     if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
-        raise InputError(f"{where}: not valid now, but from {certificate.not_valid_before_utc} on")
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        raise InputError(f"{where}: not valid now, but from {begin} to {end}")
     lacks = missing(pair.certificate, wanted)
     if lacks:
         raise InputError(

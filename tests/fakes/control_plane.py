@@ -131,6 +131,7 @@ class FakeControlPlane:
         etcd: int = 0,
         workers: int = 1,
         vip: bool = False,
+        becomes: str = "",
         **more: Any,
     ) -> None:
         self.directory = directory
@@ -144,7 +145,7 @@ class FakeControlPlane:
             more["vip"] = "10.0.0.100"
         groups = {"masters": old, "etcd": own, "loadbalancers": lbs, "workers": slaves, "standby": self.new}
         self.fakes = world.Fakes(directory, self.new, **groups, **more)
-        self.makes = "etcd" if etcd else "masters"
+        self.makes = becomes or ("etcd" if etcd else "masters")
         self.world = self.fakes.world
         self.world.plan = self.world.plan.model_copy(update={"makes": self.makes})
         self.etcd = self.fakes.etcd = self.world.etcd = FakeEtcd(
@@ -428,6 +429,9 @@ class FakeControlPlane:
                 return self._https(machine, json.loads(stdin))
             case [_, "-c", script, _, command] if "AF_UNIX" in script:
                 return self._socket(host.name, command)
+            case ["cat", "/etc/nginx/nginx.conf"]:
+                servers = self.balancers[host.name].servers.values()
+                return Said(0, "".join(f"  server {address}:6443 max_fails=1;\n" for address in servers), "")
             case ["ip", "-json", "address", "show"]:
                 return Said(0, json.dumps(self._addresses(host)), "")
             case ["systemctl", "disable", "--now", unit]:
@@ -498,9 +502,10 @@ class FakeControlPlane:
         if unit == ETCD and port not in target.listening and ask["path"] not in {"/health", "/members", "/version"}:
             return "HTTP 404"
         if unit == APISERVER:
-            names = carried(target.files["/etc/kubernetes/pki/apiserver.crt"].encode())
+            # The masters of the beginning have none here, and carry every name.
+            own = target.files.get("/etc/kubernetes/pki/apiserver.crt")
             name = ask["name"] or ask["address"]
-            if name not in names:
+            if own and name not in carried(own.encode()):
                 return f"Hostname mismatch, certificate is not valid for {name!r}"
             return "" if self.ready(target.host.address) else "HTTP 500"
         return ""

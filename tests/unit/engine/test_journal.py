@@ -10,10 +10,11 @@ import pytest
 
 from scaler import steps
 from scaler.engine.events import Event
-from scaler.engine.journal import Journal
+from scaler.engine.journal import Journal, facts
 from scaler.engine.run import Engine
 from scaler.errors import ScalerError
 from scaler.steps.base import Irreversible
+from tests.fakes.clock import BEGIN
 from tests.fakes.world import RUN, Fakes, hosts
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n")
     return [json.loads(line) for line in text.removesuffix("\n").split("\n")]
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SCALER_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -139,3 +146,33 @@ def test_a_journal_that_was_closed_takes_no_more(journal: Journal) -> None:
         journal.hear(an_event())
     os.dup2(spare, journal._descriptor)
     os.close(spare)
+
+
+def test_the_facts_of_all_runs_are_told_oldest_run_first(state: Path) -> None:
+    runs = state / "prod" / "runs"
+    runs.mkdir(parents=True)
+    fact = '{{"kind": "step-fact", "data": {{"member": "{}"}}}}\n'
+    (runs / "20260302-000000-aaaa.jsonl").write_text(fact.format("3"))
+    (runs / "20260301-000000-bbbb.jsonl").write_text(fact.format("1") + '{"kind": "step-done"}\n' + fact.format("2"))
+    assert [told["member"] for told in facts("prod")] == ["1", "2", "3"]
+
+
+def test_a_line_that_was_torn_off_by_a_crash_is_passed_over(state: Path) -> None:
+    runs = state / "prod" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "1.jsonl").write_bytes(b'{"kind": "step-fact", "data": {"member": "1"}}\n{"kind": "step-fact", "da\xff')
+    assert list(facts("prod")) == [{"member": "1"}]
+
+
+def test_a_cluster_without_runs_has_no_facts(state: Path) -> None:
+    del state
+    assert list(facts("prod")) == []
+
+
+def test_the_fact_of_a_step_is_in_the_journal_and_its_progress_is_not(state: Path) -> None:
+    del state
+    journal = Journal("prod", "1")
+    for kind in ("step-progress", "step-fact"):
+        journal.hear(Event(kind=kind, at=BEGIN, run="1", step="a", data={"member": kind}))
+    journal.close()
+    assert list(facts("prod")) == [{"member": "step-fact"}]

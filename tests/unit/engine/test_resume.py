@@ -150,6 +150,30 @@ def test_an_etcd_of_its_own_grows_to_three_and_every_api_server_knows_them(place
     assert (told["groups"]["etcd"], told["groups"]["standby"]) == (["e1", "e2", "e3"], [])
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"vip": True},
+        {"loadbalancer": "nginx"},
+        {"loadbalancer": "local", "balancers": 0, "workers": 12},
+        {"etcd": 1, "becomes": "masters"},
+    ],
+    ids=["vip", "nginx", "local", "etcd-elsewhere"],
+)
+def test_whatever_stands_before_the_api_servers_they_become_three_without_an_outage(
+    kind: dict[str, Any], place: Callable[[], Path]
+) -> None:
+    there = FakeControlPlane(place(), "m2", "m3", **kind)
+    outcome = run(there)
+    assert outcome
+    assert (outcome.made, outcome.failed, outcome.later) == (("m2", "m3"), {}, {})
+    assert there.outages == []
+    assert there.etcd.quorate_ever_since
+    three = {"m1": "10.0.0.1", "m2": "10.0.0.2", "m3": "10.0.0.3"}
+    assert [balancer.servers for balancer in there.balancers.values()] == [three] * len(there.balancers)
+    assert len({tuple(sorted(told)) for told in there.lists().values()}) == 1
+
+
 def test_a_finished_change_has_nothing_to_do(place: Callable[[], Path]) -> None:
     there = masters(place())
     run(there)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scaler import steps
 from scaler.engine.run import Engine, Outcome
 from scaler.errors import AbortedError, ScalerError
+from scaler.plan.plan import StepSpec
 from scaler.steps.base import Irreversible
 from tests.fakes.world import Fakes, hosts
 
@@ -361,3 +362,53 @@ def test_every_host_is_made_or_failed_and_then_undone_or_left(
         assert outcome.failed[host].endswith(" broke")
     undone = {host for event in ears.events if event.kind == "host-undone" for host in event.hosts}
     assert undone == {*outcome.failed} - {*outcome.left}
+
+
+def test_on_failure_undo_gives_the_host_back_and_ends_the_run(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail), "b": Small("b", trail, fails=["n1"]), "c": Small("c", trail)}
+    outcome = set_up(["n1", "n2"], trail, verbs, "undo").run()
+    assert (outcome.made, outcome.failed, outcome.left) == ((), {"n1": "b broke"}, {})
+    assert trail.lines == ["a n1", "a n2", "b n1", "b n2", "undo b n1", "undo a n1"]
+
+
+def test_hosts_that_are_done_before_another_fails_have_made_it(
+    set_up: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail), "b": Small("b", trail, fails=["n2"])}
+    setup = set_up(["n1", "n2", "n3"], trail, verbs, "undo")
+    one_by_one = [StepSpec(step=name, hosts=(host,)) for host in ("n1", "n2", "n3") for name in ("a", "b")]
+    plan = setup.fakes.world.plan.model_copy(update={"steps": tuple(one_by_one)})
+    monkeypatch.setattr(setup.fakes.world, "plan", plan)
+    outcome = setup.run()
+    assert (outcome.made, outcome.failed) == (("n1",), {"n2": "b broke"})
+    assert trail.has == {"n1": ["a", "b"], "n2": []}
+
+
+def test_what_is_left_for_later_is_in_the_outcome(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail)}
+    verbs["a"].meanwhile = lambda world: world.later.update({"w1": "not reached"})
+    outcome = set_up(["n1"], trail, verbs).run()
+    assert (outcome.made, outcome.later) == (("n1",), {"w1": "not reached"})
+
+
+def test_a_fact_that_a_step_notes_is_told_between_intent_and_outcome(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail)}
+    verbs["a"].meanwhile = lambda world: world.note({"member": "2a"})
+    setup = set_up(["n1"], trail, verbs)
+    setup.run()
+    told = [(event.kind, event.step, event.data) for event in setup.ears.events[1:-1]]
+    assert told == [("step-intent", "a", {}), ("step-fact", "a", {"member": "2a"}), ("step-done", "a", {})]
+
+
+def test_a_journal_that_takes_no_intent_of_a_step_keeps_the_step_from_acting(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail)}
+    verbs["a"].meanwhile = lambda world: world.note({"intent": "member add"})
+    setup = set_up(["n1"], trail, verbs)
+    outcome = Engine(setup.fakes.world, [setup.ears, Deaf("step-fact", "a")]).run()
+    assert "No space left" in outcome.failed["n1"]
+    assert trail.has == {}

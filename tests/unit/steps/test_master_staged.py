@@ -57,9 +57,7 @@ def test_an_etcd_host_gets_nothing_of_a_master(members: FakeControlPlane) -> Non
 
 
 def test_a_master_of_an_etcd_elsewhere_gets_nothing_of_etcd(tmp_path: Path) -> None:
-    there = FakeControlPlane(tmp_path, "m2", etcd=1)
-    there.makes = "masters"
-    there.world.plan = there.world.plan.model_copy(update={"makes": "masters"})
+    there = FakeControlPlane(tmp_path, "m2", etcd=1, becomes="masters")
     assert STEP.apply(there.world, [M2]) == {}
     assert {path.rpartition("/")[0] for path in there.machines["m2"].files} == {
         "/etc/kubernetes",
