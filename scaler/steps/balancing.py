@@ -86,8 +86,11 @@ def set_aside(world: World, master: Host) -> list[Balancer]:
     driver, open_doors, told = driver_of(world), doors(world), []
     for balancer in driver.balancers(world.cluster):
         try:
-            served = {backend.address for backend in driver.serving(open_doors, balancer)}
-            if master.address in served and len(served) > 1:
+            served = driver.serving(open_doors, balancer)
+            others = [backend for backend in served if backend.address != master.address]
+            if others and len(others) < len(served):
+                if not any(backend.up for backend in others) and not _others_back(world, balancer, master):
+                    raise StepError(f"{balancer.name} has no master up but {master.name}, which stays in it")
                 driver.set_aside(open_doors, balancer, world.masters, master)
                 told.append(balancer)
         except ScalerError as e:
@@ -97,6 +100,36 @@ def set_aside(world: World, master: Host) -> list[Balancer]:
             take_back(world, told, master)
             raise
     return told
+
+
+def _others_back(world: World, balancer: Balancer, master: Host) -> bool:
+    """Take back the others, whom a run that was killed may have left aside; tell whether one of them is up now."""
+    driver, open_doors = driver_of(world), doors(world)
+    others = [other for other in world.masters if other.name != master.name]
+    known = {backend.address for backend in driver.serving(open_doors, balancer)}
+    for other in others:
+        if other.address in known:
+            driver.take_back(open_doors, balancer, [*others, master], other)
+    return any(b.up and b.address != master.address for b in driver.serving(open_doors, balancer))
+
+
+def all_back(world: World) -> None:
+    """Let every balancer send to all masters again: a run that was killed may have left one set aside."""
+    driver, open_doors = driver_of(world), doors(world)
+    wanted = {master.address for master in world.masters}
+    for balancer in driver.balancers(world.cluster):
+        if balancer.name in world.later:
+            continue
+        try:
+            if wanted <= {backend.address for backend in driver.serving(open_doors, balancer) if backend.up}:
+                continue
+        except ScalerError as e:
+            if not driver.everywhere:
+                raise
+            world.later[balancer.name] = e.message
+            continue
+        lb.must_put(driver, open_doors, balancer, world.masters)
+        must_serve(world, balancer, world.masters)
 
 
 def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:

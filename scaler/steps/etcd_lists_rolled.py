@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.checks import masters
 from scaler.errors import ScalerError, StepError
 from scaler.steps.api_servers import must_be_ready
-from scaler.steps.balancing import must_answer, must_serve, set_aside, take_back
+from scaler.steps.balancing import all_back, must_answer, must_serve, set_aside, take_back
 from scaler.steps.base import Irreversible, played
 from scaler.steps.placing import APISERVER
 from scaler.steps.voters import client_urls
@@ -36,6 +36,8 @@ class EtcdListsRolled(Irreversible):
         """Go through the masters whose running API server has another list."""
         del hosts
         members = world.etcd.members()
+        if len(world.masters) > 1:
+            all_back(world)
         for master in list(world.masters):
             urls = client_urls(members, master)
             if masters.look(world.ssh, master).etcd_servers == tuple(urls):
@@ -57,6 +59,10 @@ def _roll(world: World, master: Host, urls: list[str]) -> None:
         return
     try:
         must_answer(world)
+    except ScalerError:
+        take_back(world, aside, master)
+        raise
+    try:
         _place(world, master, urls, run=[APISERVER])
         must_be_ready(world, master)
     except ScalerError as e:

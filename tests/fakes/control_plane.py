@@ -160,6 +160,7 @@ class FakeControlPlane:
         self.other_flags: dict[str, dict[str, str]] = {}
         self.outages: list[str] = []
         self.events: list[str] = []
+        self.heard: list[Callable[[], None]] = []
         self.catches_up = True
         self._guard = threading.Condition()
         self._pki()
@@ -324,7 +325,7 @@ class FakeControlPlane:
         if unit == APISERVER:
             self._stopped(machine, "restarted")
             machine.lists = tuple(machine.files["/etc/kubernetes/kube-apiserver.env"].split(","))
-            self.events.append(f"start {machine.host.name} {len(machine.lists)}")
+            self._did(f"start {machine.host.name} {len(machine.lists)}")
         machine.units.add(unit)
         return ""
 
@@ -376,7 +377,7 @@ class FakeControlPlane:
 
     def _balance(self, host: Host, told: dict[str, Any], check: bool) -> str:  # noqa: FBT001 - as above
         servers = {each["name"]: each["address"] for each in told["lb_masters"]}
-        self.events.append(f"{'check' if check else 'put'} {host.name} {','.join(servers)}")
+        self._did(f"{'check' if check else 'put'} {host.name} {','.join(servers)}")
         return self.balancers[host.name].put(servers, check=check)
 
     def _joined(self, playbook: str, name: str) -> None:
@@ -392,6 +393,12 @@ class FakeControlPlane:
             where = "/etc/kubernetes/encryption.yaml" if name == "encryption.yaml" else f"{_PKI[role]}/{name}"
             if name:
                 machine.files.setdefault(where, path.read_text(encoding="utf-8"))
+
+    def _did(self, event: str) -> None:
+        """Remember what is about to be done; whoever listens may end scaler here."""
+        self.events.append(event)
+        for tell in self.heard:
+            tell()
 
     def _look(self, machine: Machine) -> None:
         """Let the probe see what is there."""
@@ -448,7 +455,7 @@ class FakeControlPlane:
             return Said(1, "", "Traceback\nFileNotFoundError: [Errno 2] No such file or directory")
         if command.startswith("set server"):
             _, _, server, _, state = command.split()
-            self.events.append(f"{state} {name} {server.partition('/')[2]}")
+            self._did(f"{state} {name} {server.partition('/')[2]}")
         return Said(0, balancer.talk(command), "")
 
     def _addresses(self, host: Host) -> list[dict[str, Any]]:

@@ -27,7 +27,10 @@ class KilledError(Exception):
 
 
 class Killer:
-    """Ends the run at the ``number``th event of ``kind``; at an etcd change before its answer is heard."""
+    """Ends the run at the ``number``th event of ``kind``.
+
+    At a change of etcd that is before its answer is heard, at what is done on hosts before it is done.
+    """
 
     def __init__(self, kind: str, number: int) -> None:
         self.kind, self._left = kind, number
@@ -39,6 +42,10 @@ class Killer:
 
     def changed(self) -> None:
         if self.kind == "etcd-changed":
+            self._count()
+
+    def done(self) -> None:
+        if self.kind == "on-hosts":
             self._count()
 
     def _count(self) -> None:
@@ -56,12 +63,13 @@ def run(there: FakeControlPlane, killer: Killer | None = None) -> Outcome | None
     if plan.empty:
         return None
     there.etcd.changed = [killer.changed] if killer else []
+    there.heard = [killer.done] if killer else []
     try:
         return session.run(plan, [killer] if killer else [])
     except KilledError:
         return None
     finally:
-        there.etcd.changed = []
+        there.etcd.changed, there.heard = [], []
 
 
 def end(there: FakeControlPlane) -> dict[str, Any]:
@@ -192,11 +200,22 @@ def test_add_master_resumes_where_etcd_changed_and_nobody_heard_it(number: int, 
     resumes(third, [("etcd-changed", number)], place)
 
 
+@pytest.mark.parametrize("number", range(10))
+def test_add_etcd_resumes_where_an_api_server_was_set_aside(number: int, place: Callable[[], Path]) -> None:
+    resumes(members, [("on-hosts", number)], place)
+
+
+@pytest.mark.parametrize("number", range(8, 18))
+def test_add_master_resumes_where_an_api_server_was_set_aside(number: int, place: Callable[[], Path]) -> None:
+    resumes(third, [("on-hosts", number)], place)
+
+
 KILLS = st.one_of(
     st.tuples(st.just("step-intent"), st.integers(0, 2 * STEPS)),
     st.tuples(st.just("step-done"), st.integers(0, 2 * STEPS)),
     st.tuples(st.just("step-fact"), st.integers(0, 12)),
     st.tuples(st.just("etcd-changed"), st.integers(0, 4)),
+    st.tuples(st.just("on-hosts"), st.integers(0, 40)),
 )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scaler.errors import StepError
+from scaler.steps import balancing
 from scaler.steps.etcd_lists_rolled import STEP
 from tests.fakes.control_plane import APISERVER, FakeControlPlane
 from tests.fakes.etcd import FakeMember
@@ -66,7 +67,7 @@ def test_the_only_api_server_is_told_and_restarted_later_by_hand(tmp_path: Path)
 
 
 def test_one_that_does_not_get_ready_is_not_taken_back_and_no_other_is_touched(there: FakeControlPlane) -> None:
-    there.sick.add(("m1", APISERVER))
+    there.heard.append(lambda: there.sick.add(("m1", APISERVER)) if there.events[-1] == "start m1 2" else None)
     with pytest.raises(StepError) as caught:
         STEP.apply(there.world, [NEW])
     assert "m1: its API server is not ready after 60 s" in caught.value.message
@@ -77,8 +78,9 @@ def test_one_that_does_not_get_ready_is_not_taken_back_and_no_other_is_touched(t
 
 def test_without_another_that_serves_nothing_is_restarted(there: FakeControlPlane) -> None:
     there.sick |= {("m2", APISERVER), ("m3", APISERVER)}
-    with pytest.raises(StepError, match="the API does not answer through"):
+    with pytest.raises(StepError, match=r"lb1 does not serve m1, m2, m3: down: 10\.0\.0\.2"):
         STEP.apply(there.world, [NEW])
+    assert [balancer.drained for balancer in there.balancers.values()] == [set(), set()]
     assert [event for event in there.events if event.startswith("start")] == []
 
 
@@ -90,11 +92,26 @@ def test_where_one_balancer_cannot_be_told_the_others_are_told_back(there: FakeC
     assert there.lists() == dict.fromkeys(["m1", "m2", "m3"], KNOWN[:1])
 
 
-def test_a_balancer_that_knows_no_other_is_never_told_to_send_nowhere(there: FakeControlPlane) -> None:
+def test_a_balancer_that_lacks_a_master_is_told_all_of_them_first(there: FakeControlPlane) -> None:
     there.balancers["lb2"].servers = {"m1": "10.0.0.1"}
     STEP.apply(there.world, [NEW])
-    assert "drain lb1 m1" in there.events
-    assert "drain lb2 m1" not in there.events
+    assert set(there.balancers["lb2"].servers) == {"m1", "m2", "m3"}
+    assert there.outages == []
+
+
+def test_a_master_that_an_earlier_run_set_aside_is_taken_back_before_another_leaves(there: FakeControlPlane) -> None:
+    there.balancers["lb1"].drained = {"m1"}
+    STEP.apply(there.world, [NEW])
+    assert there.events.index("ready lb1 m1") < there.events.index("drain lb1 m1")
+    assert [balancer.drained for balancer in there.balancers.values()] == [set(), set()]
+    assert there.outages == []
+
+
+def test_the_last_master_that_is_up_is_never_set_aside(there: FakeControlPlane) -> None:
+    there.sick |= {("m2", APISERVER), ("m3", APISERVER)}
+    with pytest.raises(StepError, match="lb1 has no master up but m1, which stays in it"):
+        balancing.set_aside(there.world, there.world.masters[0])
+    assert there.balancers["lb1"].drained == set()
 
 
 def test_a_local_balancer_that_is_not_reached_is_left_to_its_own_checks(tmp_path: Path) -> None:
