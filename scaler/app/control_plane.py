@@ -148,7 +148,8 @@ def _cluster(
     _masters_are_alike(session)
     plan = Plan(change="look", cluster=cluster.name, hosts=tuple(hosts), steps=(), makes=becomes)
     try:
-        table = sets.look(session.world(plan), everywhere=False)
+        # Where etcd stands elsewhere, only a balancer tells whether a host serves already.
+        table = sets.look(session.world(plan), everywhere=not cluster.own_etcd)
     except StepError as e:
         raise PreflightError(e.message, hint=f"{e.hint or 'mend it first'}; nothing was touched") from e
     warnings = _sets_are_fit(table, cluster, {host.name for host in hosts})

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scaler.drivers import lb
-from scaler.errors import ScalerError, StepError
+from scaler.errors import ScalerError, StepError, UnreachableError
 from scaler.gateways import kubeconfig
 from scaler.gateways.addresses import interfaces
 from scaler.gateways.clock import wait_until
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
+from scaler.gateways.ssh import each
 from scaler.steps.base import played
 
 if TYPE_CHECKING:
@@ -80,62 +81,49 @@ def unreachable(why: str) -> bool:
 def set_aside(world: World, master: Host) -> list[Balancer]:
     """Let no balancer that sends to ``master`` send new connections there; return them, for ``take_back``.
 
-    Nothing is set aside where ``master`` is the only one. A balancer that cannot be told stops it all, those told
-    before are told back; of balancers on every worker, one that is not reached is left to its own checks.
+    Empty where no balancer could send to another one. Where only some could, or no other is up, or a balancer cannot be
+    told, a StepError is raised and those told before are told back; of balancers on every worker, one that is not
+    reached is left to its own checks.
     """
-    driver, open_doors, told = driver_of(world), doors(world), []
-    for balancer in driver.balancers(world.cluster):
-        try:
-            served = driver.serving(open_doors, balancer)
-            others = [backend for backend in served if backend.address != master.address]
-            if others and len(others) < len(served):
-                if not any(backend.up for backend in others) and not _others_back(world, balancer, master):
-                    raise StepError(f"{balancer.name} has no master up but {master.name}, which stays in it")
-                driver.set_aside(open_doors, balancer, world.masters, master)
-                told.append(balancer)
-        except ScalerError as e:
-            if driver.everywhere:
-                world.later[balancer.name] = e.message
-                continue
-            take_back(world, told, master)
-            raise
-    return told
+    driver = driver_of(world)
+    balancers = {balancer.name: balancer for balancer in driver.balancers(world.cluster)}
+    told = each(balancers, lambda name: _set_aside(world, balancers[name], master))
+    aside = [balancers[name] for name, result in told.items() if result is True]
+    if driver.everywhere:
+        lost = {name: e.message for name, e in told.items() if isinstance(e, UnreachableError)}
+        world.later |= lost
+        told = {name: result for name, result in told.items() if name not in lost}
+    refusals = [result.message for result in told.values() if isinstance(result, ScalerError)]
+    refusals += [f"{name} sends to {master.name} alone" for name, result in told.items() if result is None and aside]
+    if refusals:
+        take_back(world, aside, master)
+        raise StepError("; ".join(refusals))
+    return aside
 
 
-def _others_back(world: World, balancer: Balancer, master: Host) -> bool:
-    """Take back the others, whom a run that was killed may have left aside; tell whether one of them is up now."""
+def _set_aside(world: World, balancer: Balancer, master: Host) -> bool | None:
+    """Let one balancer send no new connections to ``master``; tell whether it did, None where it knows no other."""
     driver, open_doors = driver_of(world), doors(world)
-    others = [other for other in world.masters if other.name != master.name]
-    known = {backend.address for backend in driver.serving(open_doors, balancer)}
-    for other in others:
-        if other.address in known:
-            driver.take_back(open_doors, balancer, [*others, master], other)
-    return any(b.up and b.address != master.address for b in driver.serving(open_doors, balancer))
-
-
-def all_back(world: World) -> None:
-    """Let every balancer send to all masters again: a run that was killed may have left one set aside."""
-    driver, open_doors = driver_of(world), doors(world)
-    wanted = {master.address for master in world.masters}
-    for balancer in driver.balancers(world.cluster):
-        if balancer.name in world.later:
-            continue
-        try:
-            if wanted <= {backend.address for backend in driver.serving(open_doors, balancer) if backend.up}:
-                continue
-        except ScalerError as e:
-            if not driver.everywhere:
-                raise
-            world.later[balancer.name] = e.message
-            continue
-        lb.must_put(driver, open_doors, balancer, world.masters)
-        must_serve(world, balancer, world.masters)
+    served = driver.serving(open_doors, balancer)
+    others = [backend for backend in served if backend.address != master.address]
+    if len(others) == len(served):
+        return False
+    if not others:
+        return None
+    if not any(backend.up for backend in others):
+        raise StepError(f"{balancer.name} has no master up but {master.name}, which stays in it")
+    driver.set_aside(open_doors, balancer, world.masters, master)
+    return True
 
 
 def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:
-    """Let ``balancers`` send to ``master`` again."""
-    for balancer in balancers:
-        driver_of(world).take_back(doors(world), balancer, world.masters, master)
+    """Let ``balancers`` send to ``master`` again; raises the error of the first that cannot be told."""
+    by_name = {balancer.name: balancer for balancer in balancers}
+    driver, open_doors = driver_of(world), doors(world)
+    told = each(by_name, lambda name: driver.take_back(open_doors, by_name[name], world.masters, master))
+    for result in told.values():
+        if isinstance(result, ScalerError):
+            raise result
 
 
 def must_answer(world: World) -> None:

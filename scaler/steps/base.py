@@ -62,6 +62,7 @@ class World:
     own_members: set[int] = field(default_factory=set)
     asked_for: set[str] = field(default_factory=set)
     steady_at: float = float("-inf")
+    etcd_servers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     initial_cluster: dict[str, str] = field(default_factory=dict)
 
     def secrets(self, host: str) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.checks import masters
 from scaler.errors import ScalerError, StepError
 from scaler.steps.api_servers import must_be_ready
-from scaler.steps.balancing import all_back, must_answer, must_serve, set_aside, take_back
+from scaler.steps.balancing import must_answer, must_serve, set_aside, take_back
 from scaler.steps.base import Irreversible, played
 from scaler.steps.placing import APISERVER
 from scaler.steps.voters import client_urls
@@ -36,8 +36,6 @@ class EtcdListsRolled(Irreversible):
         """Go through the masters whose running API server has another list."""
         del hosts
         members = world.etcd.members()
-        if len(world.masters) > 1:
-            all_back(world)
         for master in list(world.masters):
             urls = client_urls(members, master)
             if masters.look(world.ssh, master).etcd_servers == tuple(urls):

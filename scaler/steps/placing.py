@@ -35,6 +35,7 @@ def place(
 ) -> None:
     """Place what is missing on ``host`` and start ``run`` (all units for None); raises StepError with the unit's log.
 
+    The API server knows ``etcd_servers``, by default those it was given last, then every voter but its own member.
     ``group`` is what the plan makes of hosts, unless it is given. etcd's own configuration is written once
     ``world.initial_cluster`` knows what the member starts with; a cluster's ``first`` member starts with itself.
     """
@@ -59,6 +60,9 @@ def place(
         variables["etcd_initial_cluster_state"] = "existing"
     if run is not None:
         variables["scaler_run"] = list(run)
+    if group == "masters" and not first:
+        etcd_servers = etcd_servers or world.etcd_servers.get(host.name) or other_members(world, host)
+        world.etcd_servers[host.name] = tuple(etcd_servers)
     if etcd_servers:
         variables["kube_apiserver_etcd_servers"] = list(etcd_servers)
     failure = played(world, PLAYBOOKS[group], group, [host], {host.name: variables}).get(host.name)
