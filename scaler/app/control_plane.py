@@ -149,7 +149,7 @@ def _cluster(
     plan = Plan(change="look", cluster=cluster.name, hosts=tuple(hosts), steps=(), makes=becomes)
     try:
         # Where etcd stands elsewhere, only a balancer tells whether a host serves already.
-        table = sets.look(session.world(plan), everywhere=not cluster.own_etcd)
+        table = sets.look(session.world(plan), everywhere=not cluster.own_etcd, configured=True)
     except StepError as e:
         raise PreflightError(e.message, hint=f"{e.hint or 'mend it first'}; nothing was touched") from e
     warnings = _sets_are_fit(table, cluster, {host.name for host in hosts})

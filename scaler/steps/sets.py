@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 ROLES = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
-def look(world: World, *, everywhere: bool = True) -> Table:
+def look(world: World, *, everywhere: bool = True, configured: bool = False) -> Table:
     """Return every set; hosts by name where the inventory or this plan has one for the address.
 
-    Without ``everywhere`` balancers of every worker are not asked; one that cannot be reached is noted for later.
+    Without ``everywhere`` balancers of every worker are not asked; one that cannot be reached is noted for later. A
+    balancer's set are the backends it has up, or with ``configured`` all that it knows.
     """
     cluster, plan = world.cluster, world.plan
     known = [*cluster.hosts().values(), *plan.hosts]
@@ -41,7 +42,7 @@ def look(world: World, *, everywhere: bool = True) -> Table:
             etcd_rows.append(Row(title=f"etcd list of {master.name}", hosts=names, of_etcd=True))
     etcd_rows.append(Row(title="etcd in the inventory", hosts=_names([*cluster.etcd, *new_etcd]), of_etcd=True))
     rows = [Row(title="masters", hosts=_names(world.masters))]
-    rows += _backends(world, by_address, everywhere=everywhere)
+    rows += _backends(world, by_address, everywhere=everywhere, configured=configured)
     labelled = [node.name for node in nodes(world.kube) if any(role in node.metadata.labels for role in ROLES)]
     rows.append(Row(title="nodes with the role", hosts=_sorted(labelled)))
     new = [h for h in plan.hosts if h in world.masters] if plan.makes == "masters" else []
@@ -49,15 +50,15 @@ def look(world: World, *, everywhere: bool = True) -> Table:
     return Table(rows=(*etcd_rows, *rows), learners=sum(m.learner for m in members))
 
 
-def _backends(world: World, by_address: dict[str, str], *, everywhere: bool) -> list[Row]:
+def _backends(world: World, by_address: dict[str, str], *, everywhere: bool, configured: bool) -> list[Row]:
     driver, open_doors = driver_of(world), doors(world)
     if driver.everywhere and not everywhere:
         return []
     asked = {b.name: b for b in driver.balancers(world.cluster) if b.name not in world.later}
 
     def serving(name: str) -> Row:
-        up = [backend.address for backend in driver.serving(open_doors, asked[name]) if backend.up]
-        return Row(title=f"backends of {name}", hosts=_sorted(by_address.get(address, address) for address in up))
+        told = [backend.address for backend in driver.serving(open_doors, asked[name]) if backend.up or configured]
+        return Row(title=f"backends of {name}", hosts=_sorted(by_address.get(address, address) for address in told))
 
     told = each(asked, serving)
     rows = []

@@ -51,9 +51,16 @@ class Masters:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self._kept = {
+        # Beside the lab, since one that was kept from an earlier run may have more masters by now.
+        place = cluster.where.root / "kept.json"
+        if not place.exists():
+            place.write_text(json.dumps(self._changing()))
+        self._kept: dict[str, dict[str, str | None]] = json.loads(place.read_text())
+
+    def _changing(self) -> dict[str, dict[str, str | None]]:
+        return {
             host: {path: self._read(host, path) for path in paths}
-            for host in cluster.hosts
+            for host in self.cluster.hosts
             for prefix, paths in CHANGING.items()
             if host.startswith(prefix)
         }

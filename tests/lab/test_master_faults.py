@@ -14,7 +14,7 @@ from scaler.lab import lab
 from scaler.lab.tools import wait_until
 from scaler.pki.certificates import SERVER, Pair, Subject, issue
 from tests.lab.conftest import Cluster, kept, made
-from tests.lab.masters import ETCDCTL, Masters, equal, etcdctl, heard, members, voters
+from tests.lab.masters import Masters, equal, etcdctl, heard, members, voters
 from tests.lab.writing import writing
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def missing_name(cluster: Cluster) -> Callable[[], None]:
     ready.mkdir(parents=True)
     (ready / "apiserver.crt").write_bytes(pair.certificate)
     (ready / "apiserver.key").write_bytes(pair.key)
+    (ready / "apiserver.key").chmod(0o600)
     return lambda: shutil.rmtree(pki / "hosts")
 
 
@@ -271,24 +272,24 @@ def test_a_router_id_that_somebody_else_speaks_for_is_refused(masters: Masters) 
 def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster
-    member = members(cluster)["m1"]["ID"]
-    # As etcd raises it when its quota is used up; writes are refused from here to the disarming, by etcd itself.
-    body = json.dumps({"action": "ACTIVATE", "memberID": str(member), "alarm": "NOSPACE"})
-    files = [word.partition("=")[2] for word in ETCDCTL[3:6]]
-    ask = (
-        "import ssl, sys, urllib.request as u; t = ssl.create_default_context(cafile=sys.argv[1]); "
-        "t.load_cert_chain(*sys.argv[2:4]); "
-        "u.urlopen(u.Request('https://127.0.0.1:2379/v3/maintenance/alarm', sys.argv[4].encode()), context=t)"
-    )
-    cluster.hosts["m1"].exec(["python3", "-c", ask, *files, body])
+    host, path = cluster.hosts["m1"], "/etc/etcd/etcd.yaml"
+    before = host.exec(["cat", path]).out
+    # Its database is larger than this, so the next write raises the alarm.
+    host.exec(["tee", path], stdin=f"{before}quota-backend-bytes: 100000\n")
+    host.exec(["systemctl", "restart", "etcd"])
     try:
+        wait_until(lambda: "alarms" in _alarms(cluster), "etcd raises the alarm", timeout=60)
         with masters.unchanged():
             code, envelope = cluster.change("add-master", "m2", "--allow-even")
     finally:
-        etcdctl(cluster, "alarm", "disarm")
+        host.exec(["tee", path], stdin=before)
+        host.exec(["systemctl", "restart", "etcd"])
+        wait_until(lambda: not etcdctl(cluster, "alarm", "disarm", check=False).get("error"), "disarmed", timeout=30)
+        wait_until(lambda: "alarms" not in _alarms(cluster), "no alarm is left", timeout=30)
     assert code == 5, envelope
     assert "etcd has an alarm: NOSPACE of m1" in envelope["error"]["message"]
-    assert cluster.scaler("add-master", "m2", "--allow-even", "--plan", "--cluster", NAME).status == 0
+    again = ("add-master", "m2", "--allow-even", "--plan", "--cluster", NAME)
+    wait_until(lambda: cluster.scaler(*again).status == 0, "the same command goes through", timeout=60)
 
 
 def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Masters) -> None:
@@ -325,6 +326,10 @@ def test_a_leader_that_dies_during_the_sync_does_not_stop_it(masters: Masters) -
     # The writes that were under way through the dead leader may fail: that is the fault's own doing.
     assert not written.told["lost"], written.told
     assert len(written.told["failures"]) <= 2, written.told
+
+
+def _alarms(cluster: Cluster) -> Any:
+    return etcdctl(cluster, "alarm", "list", check=False)
 
 
 def _leader(cluster: Cluster, dead: str) -> int:

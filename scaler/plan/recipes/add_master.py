@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from scaler.errors import GuardError
+from scaler.errors import GuardError, PreflightError
 from scaler.plan import quorum
 from scaler.plan.plan import Plan, StepSpec
 from scaler.plan.recipes import add_node
@@ -40,11 +40,19 @@ class Standing(Enum):
 
 
 def standing(host: Host, cluster: Cluster, voters: Collection[str], backends: Collection[str]) -> Standing:
-    """Tell what ``host`` is; ``voters`` and ``backends`` are hosts by name, as etcd and the load balancers say."""
+    """Tell what ``host`` is; ``voters`` and ``backends`` are hosts by name, as etcd and the load balancers say.
+
+    Raises PreflightError where a load balancer would send to a host that is still to be tried.
+    """
     if any(host.name == master.name for master in cluster.masters):
         return Standing.PRESENT
-    if host.name in voters or host.name in backends:
+    if host.name in voters or (host.name in backends and not cluster.own_etcd):
         return Standing.SERVING
+    if host.name in backends:
+        raise PreflightError(
+            f"a load balancer knows {host.name} already, which does not vote in etcd: it would get connections untried",
+            hint="take it out of the load balancers' configuration first; nothing was touched",
+        )
     return Standing.NEW
 
 
