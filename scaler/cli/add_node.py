@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm
+from scaler.cli.options import Cluster, Format, Hosts, Key, Name, PlanOnly, SshPort, User, Yes, confirm
 from scaler.ui.report import Output, reporting
 
 _EPILOG = """Examples:
@@ -20,12 +19,12 @@ scaler add-node 10.0.0.17 --name n7 --user ops --key ~/.ssh/ops --cluster prod -
 
 
 def add_node(
-    hosts: Annotated[list[str], typer.Argument(metavar="HOST...", help="Names in the inventory, or one address.")],
+    hosts: Hosts,
     cluster: Cluster,
-    name: Annotated[str, typer.Option(help="The node's name, where HOST is an address.")] = "",
-    user: Annotated[str, typer.Option(help="SSH user, where HOST is an address.")] = "root",
-    port: Annotated[int, typer.Option(help="SSH port, where HOST is an address.")] = 22,
-    key: Annotated[Path | None, typer.Option(help="SSH private key, where HOST is an address.")] = None,
+    name: Name = "",
+    user: User = "root",
+    port: SshPort = 22,
+    key: Key = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Add the fit hosts though others are refused.")
     ] = False,

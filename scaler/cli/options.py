@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,11 @@ Cluster = Annotated[
         help="The cluster: a name under an inventories directory, or a path.",
     ),
 ]
+Hosts = Annotated[list[str], typer.Argument(metavar="HOST...", help="Names in the inventory, or one address.")]
+Name = Annotated[str, typer.Option(help="The node's name, where HOST is an address.")]
+User = Annotated[str, typer.Option(help="SSH user, where HOST is an address.")]
+SshPort = Annotated[int, typer.Option(help="SSH port, where HOST is an address.")]
+Key = Annotated[Path | None, typer.Option(help="SSH private key, where HOST is an address.")]
 Format = Annotated[Output, typer.Option("--output", "-o", help="text for people, json or jsonl for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be done, change nothing.")]

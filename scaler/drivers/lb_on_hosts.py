@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaler.drivers.lb import API_SERVER_PORT, Backend, Balancer, Doors, must_put, on
+from scaler.drivers.lb import API_SERVER_PORT, Backend, Balancer, ByConfiguration, Doors, on
 from scaler.errors import ScalerError
 from scaler.gateways import haproxy, https
 from scaler.gateways.addresses import interface_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host
 
 
-class OnHosts:
+class OnHosts(ByConfiguration):
     """A balancer whose files a playbook of ours places on hosts of the inventory."""
 
     title = ""
@@ -36,24 +36,11 @@ class OnHosts:
         """Run the playbook: the file is validated, replaced, and the unit reloaded."""
         return self._play(doors, balancers, masters, check=False)
 
-    def set_aside(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
-        """Place a configuration without ``master``."""
-        must_put(self, doors, balancer, [other for other in masters if other.name != master.name])
-
-    def take_back(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
-        """Place the whole configuration again."""
-        del master
-        must_put(self, doors, balancer, masters)
-
     def probe(self, doors: Doors, balancer: Balancer) -> str:
         """Ask for /readyz through the balancer, from its own host."""
         settings, host = doors.cluster.settings, on(balancer)
         ask = https.Ask(address=host.address, port=settings.api_port, name=settings.api_host, ca=doors.ca)
         return https.ask(doors.ssh, host, [ask])[0].error
-
-    def serving(self, doors: Doors, balancer: Balancer) -> tuple[Backend, ...]:
-        """Return what the running balancer sends to."""
-        raise NotImplementedError
 
     def variables(self, doors: Doors, host: Host, masters: Sequence[Host]) -> dict[str, Any]:
         """Return the role's variables for ``host``."""

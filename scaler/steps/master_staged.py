@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 LISTEN_SECONDS = 20.0
 APISERVER_CERTIFICATE = "/etc/kubernetes/pki/apiserver.crt"
+_AS_PEER = {"ca_file": f"{PKI}/ca.crt", "certificate": f"{PKI}/peer.crt", "key": f"{PKI}/peer.key"}
+_AS_API_SERVER = {
+    "ca_file": "/etc/kubernetes/pki/etcd-ca.crt",
+    "certificate": "/etc/kubernetes/pki/etcd-client.crt",
+    "key": "/etc/kubernetes/pki/etcd-client.key",
+}
 
 
 class MasterStaged:
@@ -85,34 +91,14 @@ def _is_placed(world: World, path: str) -> bool:
 
 def _opens_members(world: World, host: Host) -> None:
     """Ask every member's client and peer port with the certificates that the host will use there."""
-    member = world.plan.makes == "etcd" or world.own_etcd
     asks: list[https.Ask] = []
     for each in world.cluster.etcd:
         if each.name == host.name:
             continue
-        if member:
-            asks.append(
-                https.Ask(
-                    address=each.address,
-                    port=2380,
-                    path="/members",
-                    ca_file=f"{PKI}/ca.crt",
-                    certificate=f"{PKI}/peer.crt",
-                    key=f"{PKI}/peer.key",
-                )
-            )
+        if world.plan.makes == "etcd" or world.own_etcd:
+            asks.append(https.Ask(address=each.address, port=2380, path="/members", **_AS_PEER))
         if world.plan.makes == "masters":
-            pki = "/etc/kubernetes/pki"
-            asks.append(
-                https.Ask(
-                    address=each.address,
-                    port=2379,
-                    path="/health",
-                    ca_file=f"{pki}/etcd-ca.crt",
-                    certificate=f"{pki}/etcd-client.crt",
-                    key=f"{pki}/etcd-client.key",
-                )
-            )
+            asks.append(https.Ask(address=each.address, port=2379, path="/health", **_AS_API_SERVER))
     for ask, answer in zip(asks, https.ask(world.ssh, host, asks), strict=True):
         if answer.error:
             raise StepError(
@@ -150,9 +136,8 @@ def _is_opened_by_members(world: World, host: Host) -> None:
 
 def _reaches(world: World, other: Host, host: Host, ports: Sequence[int]) -> str:
     """Let ``other`` ask each port until it answers; return the last reason where one does not."""
-    tls = {"ca_file": f"{PKI}/ca.crt", "certificate": f"{PKI}/peer.crt", "key": f"{PKI}/peer.key"}
     for port in ports:
-        ask = https.Ask(address=host.address, port=port, path="/version", **tls)
+        ask = https.Ask(address=host.address, port=port, path="/version", **_AS_PEER)
         why = ""
 
         def answers(ask: https.Ask = ask) -> bool:

@@ -91,6 +91,27 @@ def must_put(driver: LoadBalancer, doors: Doors, balancer: Balancer, masters: Se
         raise StepError(f"{name}: {failure}")
 
 
+class ByConfiguration:
+    """A balancer that has no other way to set a master aside than a configuration without it."""
+
+    def set_aside(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
+        """Put a configuration without ``master``."""
+        self._must_put(doors, balancer, [other for other in masters if other.name != master.name])
+
+    def take_back(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
+        """Put the whole configuration again."""
+        del master
+        self._must_put(doors, balancer, masters)
+
+    def put(self, doors: Doors, balancers: Sequence[Balancer], masters: Sequence[Host]) -> dict[str, str]:
+        """Make each send to exactly ``masters``."""
+        raise NotImplementedError
+
+    def _must_put(self, doors: Doors, balancer: Balancer, masters: Sequence[Host]) -> None:
+        for name, failure in self.put(doors, [balancer], masters).items():
+            raise StepError(f"{name}: {failure}")
+
+
 def on(balancer: Balancer) -> Host:
     """Return the host of a balancer that has one."""
     if balancer.host is None:

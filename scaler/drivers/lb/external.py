@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from scaler.drivers.lb import API_SERVER_PORT, Backend, Balancer, Doors, must_put
+from scaler.drivers.lb import API_SERVER_PORT, Backend, Balancer, ByConfiguration, Doors
 from scaler.errors import StepError
 from scaler.gateways.process import ProcessError, run
 from scaler.model.state import Told
@@ -37,7 +37,7 @@ class _Answer(Told):
     backends: tuple[_Backend, ...]
 
 
-class External:
+class External(ByConfiguration):
     """A program of the user's."""
 
     title = "an external load balancer"
@@ -64,15 +64,6 @@ class External:
             why = e.errors(include_url=False)[0]["msg"]
             raise StepError(f"{balancer.name}: loadbalancer_command answered 'get' with no backends: {why}") from e
         return tuple(Backend(each.address, up=each.up) for each in answer.backends)
-
-    def set_aside(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
-        """Set the others."""
-        must_put(self, doors, balancer, [other for other in masters if other.name != master.name])
-
-    def take_back(self, doors: Doors, balancer: Balancer, masters: Sequence[Host], master: Host) -> None:
-        """Set all."""
-        del master
-        must_put(self, doors, balancer, masters)
 
     def probe(self, doors: Doors, balancer: Balancer) -> str:
         """Nothing to ask from inside: the API is asked through its endpoint by whoever changes the balancer."""
