@@ -279,7 +279,8 @@ def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
     host.exec(["systemctl", "restart", "etcd"])
     try:
         wait_until(lambda: "alarms" in _alarms(cluster), "etcd raises the alarm", timeout=60)
-        with masters.unchanged():
+        # m1's controllers end by themselves, since no lease can be renewed.
+        with masters.unchanged(but=("m1",)):
             code, envelope = cluster.change("add-master", "m2", "--allow-even")
     finally:
         host.exec(["tee", path], stdin=before)
