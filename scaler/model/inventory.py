@@ -126,7 +126,7 @@ class Settings(Value):
     def endpoint_for(self, host: Host, *, master: bool) -> str:
         """Return HOST:PORT at which the components of ``host`` reach the API: a master's own, a local balancer's."""
         if master:
-            return f"{host.address}:6443"
+            return f"[{host.address}]:6443" if ":" in host.address else f"{host.address}:6443"
         return f"127.0.0.1:{self.local_api_port}" if self.loadbalancer == "local" else self.api_endpoint
 
     @property

@@ -85,7 +85,10 @@ def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOL
             return state
         hopeless = state is not None and ("learner" in why or "alarm" in why)
         if hopeless or (why and now >= end) or now >= end + hold:
-            raise GuardError(f"no member of etcd can be added: {why or 'its term keeps changing'}", hint=_remedy(why))
+            raise GuardError(
+                f"etcd does not stand firm, no member can be added now: {why or 'its term keeps changing'}",
+                hint=_remedy(why),
+            )
         clock.sleep(min(1.0, hold))
 
 

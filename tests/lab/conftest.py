@@ -83,7 +83,9 @@ class Cluster:
 
     def scaler(self, *argv: str, **environment: str) -> Completed:
         """Run scaler as a user does; below the hosts' own work, since in life the controller is another machine."""
-        return run(["nice", "-n", "10", SCALER, *argv], check=False, timeout=600, env={**self.environment, **environment})
+        return run(
+            ["nice", "-n", "10", SCALER, *argv], check=False, timeout=600, env={**self.environment, **environment}
+        )
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
         """Start scaler and leave it running, its JSON lines to be read."""
