@@ -276,8 +276,8 @@ def on_each(hosts: Iterable[Host], work: Callable[[Host], T]) -> dict[str, T | S
     return each(by_name, lambda name: work(by_name[name]))
 
 
-def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | ScalerError]:
-    """Do ``work`` for all ``names`` at once; a ScalerError becomes the result of its own, the others go on."""
+def each(names: Iterable[str], work: Callable[[str], T], *, at_once: int = _FORKS) -> dict[str, T | ScalerError]:
+    """Do ``work`` for all ``names``, so many at once; a ScalerError becomes the result of its own, the others go on."""
 
     def one(name: str) -> T | ScalerError:
         try:
@@ -286,5 +286,5 @@ def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | Scaler
             return e
 
     names = list(names)
-    with ThreadPoolExecutor(max_workers=min(_FORKS, len(names) or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(at_once, len(names) or 1)) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))

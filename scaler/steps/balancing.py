@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scaler.steps.base import World
 
 UP_SECONDS = 30.0
+FORKS = 50
 
 
 def ca_of(world: World) -> str:
@@ -87,7 +88,7 @@ def set_aside(world: World, master: Host) -> list[Balancer]:
     """
     driver = driver_of(world)
     balancers = {balancer.name: balancer for balancer in driver.balancers(world.cluster)}
-    told = each(balancers, lambda name: _set_aside(world, balancers[name], master))
+    told = each(balancers, lambda name: _set_aside(world, balancers[name], master), at_once=_at_once(driver))
     aside = [balancers[name] for name, result in told.items() if result is True]
     if driver.everywhere:
         lost = {name: e.message for name, e in told.items() if isinstance(e, UnreachableError)}
@@ -120,10 +121,19 @@ def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None
     """Let ``balancers`` send to ``master`` again; raises the error of the first that cannot be told."""
     by_name = {balancer.name: balancer for balancer in balancers}
     driver, open_doors = driver_of(world), doors(world)
-    told = each(by_name, lambda name: driver.take_back(open_doors, by_name[name], world.masters, master))
+
+    def back(name: str) -> None:
+        driver.take_back(open_doors, by_name[name], world.masters, master)
+
+    told = each(by_name, back, at_once=_at_once(driver))
     for result in told.values():
         if isinstance(result, ScalerError):
             raise result
+
+
+def _at_once(driver: LoadBalancer) -> int:
+    """Return how many balancers are told at once: of those that all clients share, one."""
+    return FORKS if driver.everywhere else 1
 
 
 def must_answer(world: World) -> None:
