@@ -59,7 +59,10 @@ def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host], *, to_be
         chosen.append(host)
     _each_once(chosen)
     for host in chosen:
-        duties = [g for g in GROUPS if g != "standby" and any(host.name == o.name for o in getattr(cluster, g))]
+        # A load balancer may well stand on a master, where the inventory has the host on standby too.
+        waits = to_be == "master" and any(host.name == other.name for other in cluster.standby)
+        idle = {"standby", "loadbalancers"} if waits else {"standby"}
+        duties = [g for g in GROUPS if g not in idle and any(host.name == o.name for o in getattr(cluster, g))]
         a = "an" if to_be.startswith("etcd") else "a"
         # One that is what it is to become already is told so later, where the cluster has been looked at.
         if duties and OWN_GROUP[to_be] not in duties:

@@ -155,8 +155,7 @@ class Etcdctl:
             except ScalerError as e:
                 error = e
             else:
-                # It goes first from now on.
-                self._hosts = (host, *(other for other in self._hosts if other is not host))
+                self._prefer(host)
                 return host
         raise error
 
@@ -165,10 +164,17 @@ class Etcdctl:
         unreachable: ScalerError = EtcdError("the inventory has no etcd member")
         for host in self._hosts:
             try:
-                return self._on(host, argv, endpoints or [LOCAL], partial=partial)
+                said = self._on(host, argv, endpoints or [LOCAL], partial=partial)
             except UnreachableError as e:
                 unreachable = e
+            else:
+                self._prefer(host)
+                return said
         raise unreachable
+
+    def _prefer(self, host: Host) -> None:
+        """Ask ``host`` first from now on, so that one that is away costs its timeout once."""
+        self._hosts = (host, *(other for other in self._hosts if other is not host))
 
     def _on(
         self,

@@ -35,6 +35,14 @@ def test_hosts_are_chosen_by_their_names_in_the_order_given(live: FakeSession) -
     assert [host.name for host in choose(live.cluster, ["n2", "n1"], [])] == ["n2", "n1"]
 
 
+def test_a_load_balancer_becomes_a_master_only_where_it_is_on_standby_too(tmp_path: Path) -> None:
+    lb1, lb2 = world.host("lb1", 51), world.host("lb2", 52)
+    cluster = world.cluster(tmp_path, loadbalancers=(lb1, lb2), standby=(lb2,))
+    assert choose(cluster, ["lb2"], [], to_be="master") == (lb2,)
+    with pytest.raises(InputError, match="lb1 is one of the loadbalancers"):
+        choose(cluster, ["lb1"], [], to_be="master")
+
+
 def test_a_host_that_is_given_whole_is_chosen_as_given(live: FakeSession) -> None:
     new = world.host("n7", 77, user="ops")
     assert choose(live.cluster, [], [new]) == (new,)
