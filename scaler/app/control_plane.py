@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scaler.app.session import Session
-    from scaler.model.etcd import EtcdState
     from scaler.model.inventory import Cluster, Host
     from scaler.model.state import ClusterState
     from scaler.plan.equality import Table
@@ -40,7 +39,6 @@ class Looked(NamedTuple):
     """What was seen, nothing of it unfit; ``table`` are the sets as they are."""
 
     state: ClusterState
-    etcd: EtcdState
     table: Table
     warnings: tuple[str, ...]
 
@@ -78,7 +76,7 @@ def look(
             f"the inventory's etcd_version {cluster.settings.etcd_version} is not the cluster's {wrong[0]}",
             hint="a new member has the minor of the others; correct etcd_version",
         )
-    return Looked(state, steady, table, (*warnings, *etcd_versions.traps(cluster.settings.etcd_version)))
+    return Looked(state, table, (*warnings, *etcd_versions.traps(cluster.settings.etcd_version)))
 
 
 def credentials_are_fit(cluster: Cluster, hosts: Sequence[Host], session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,7 +59,6 @@ def test_three_members_vote(grown: Grown) -> None:
 
 
 def test_no_write_failed_none_waited_half_a_second_and_all_are_readable(grown: Grown) -> None:
-    print("etcd", json.dumps(grown.written.told))  # noqa: T201 - the figures belong into the closing words
     assert grown.written.clean, grown.written.told
 
 

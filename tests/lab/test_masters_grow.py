@@ -66,7 +66,6 @@ def test_three_masters_vote_and_serve(grown: Grown) -> None:
 
 
 def test_no_write_failed_none_waited_half_a_second_and_all_are_readable(grown: Grown) -> None:
-    print(grown.kind, json.dumps(grown.written.told))  # noqa: T201 - the figures belong into the closing words
     assert grown.written.clean, grown.written.told
 
 
