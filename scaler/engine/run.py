@@ -183,7 +183,7 @@ class Engine:
             try:
                 steps.find(spec.step).undo(self._world, host)
             except ScalerError as e:
-                self._left[host.name] = f"{e.message}; the next run finishes it, or cleans it"
+                self._left[host.name] = f"{e.message}; its node, if it has one, stays cordoned; the next run goes on"
                 self._tell("host-left", spec.step, [host.name], self._left[host.name])
                 return
         self._tell("host-undone", hosts=[host.name])
