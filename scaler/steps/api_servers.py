@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
+from scaler.steps.unit_log import log
 
 if TYPE_CHECKING:
     from scaler.gateways.kube import Kube
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 READY_TIMES = 3
-LINES = 30
 
 
 def direct(world: World, host: Host) -> Kube:
@@ -42,13 +42,3 @@ def must_be_ready(world: World, host: Host) -> None:
             f"{host.name}: its API server is not ready after {READY_SECONDS:g} s: {said.strip()}"
             + log(world, host, "kube-apiserver.service")
         )
-
-
-def log(world: World, host: Host, unit: str) -> str:
-    """Return the last lines of ``unit``'s log for the operator, nothing where the host is gone."""
-    try:
-        said = world.ssh.run(host, ["journalctl", "-u", unit, "-n", "200", "--no-pager", "-o", "cat"], timeout=15)
-    except ScalerError:
-        return ""
-    lines = [line for line in said.out.splitlines() if " FLAG: " not in line][-LINES:]
-    return "\n".join(["", f"last lines of {unit} on {host.name}:", *lines])

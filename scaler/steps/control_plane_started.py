@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from scaler.errors import StepError
 from scaler.gateways import https
 from scaler.gateways.clock import wait_until
-from scaler.steps.api_servers import log, must_be_ready
+from scaler.steps.api_servers import must_be_ready
 from scaler.steps.balancing import set_aside, take_back
 from scaler.steps.base import Irreversible
 from scaler.steps.placing import APISERVER, CONTROLLERS, ETCD, place
+from scaler.steps.unit_log import log
 from scaler.steps.voters import client_urls
 
 if TYPE_CHECKING:

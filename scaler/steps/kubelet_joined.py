@@ -15,6 +15,7 @@ from scaler.gateways.kube import csrs, nodes
 from scaler.gateways.ssh import REBOOT_SECONDS, patiently
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
 from scaler.steps.credentials_issued import GROUP, drop_token
+from scaler.steps.unit_log import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,6 @@ systemctl kill --signal=KILL kubelet.service
 exec systemctl restart kubelet.service
 """
 NO_CERTIFICATE = 3
-_LOG = ["journalctl", "-u", "kubelet.service", "-n", "1000", "--no-pager", "-o", "cat"]
-_LINES = 50
 
 
 class KubeletJoined:
@@ -82,7 +81,7 @@ class KubeletJoined:
             for join in joins:
                 drop_token(world, join.host.name)
                 if join.failure:
-                    join.failure += _log(world, join.host)
+                    join.failure += log(world, join.host, "kubelet.service")
         return {join.host.name: join.failure for join in joins if join.failure}
 
     def undo(self, world: World, host: Host) -> None:
@@ -205,17 +204,6 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     for served in good.values():
         if served:
             served.serves = True
-
-
-def _log(world: World, host: Host) -> str:
-    """Return the last lines of the kubelet's log for the operator, nothing where the host is gone."""
-    try:
-        said = world.ssh.run(host, _LOG, timeout=15)
-    except ScalerError:
-        return ""
-    # A kubelet tells all its flags at every start, which would be all one sees.
-    lines = [line for line in said.out.splitlines() if " FLAG: " not in line][-_LINES:]
-    return "\n".join(["", f"last lines of kubelet.service on {host.name}:", *lines])
 
 
 STEP = KubeletJoined()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
-from scaler.steps.api_servers import log
 from scaler.steps.base import Irreversible
 from scaler.steps.placing import ETCD, place
+from scaler.steps.unit_log import log
 from scaler.steps.voters import peer_url
 
 if TYPE_CHECKING:

@@ -87,7 +87,11 @@ def of(name: str) -> LoadBalancer:
 
 def must_put(driver: LoadBalancer, doors: Doors, balancer: Balancer, masters: Sequence[Host]) -> None:
     """Make one balancer send to exactly ``masters``; raises StepError with the reason."""
-    for name, failure in driver.put(doors, [balancer], masters).items():
+    _raise(driver.put(doors, [balancer], masters))
+
+
+def _raise(failures: dict[str, str]) -> None:
+    for name, failure in failures.items():
         raise StepError(f"{name}: {failure}")
 
 
@@ -108,8 +112,7 @@ class ByConfiguration:
         raise NotImplementedError
 
     def _must_put(self, doors: Doors, balancer: Balancer, masters: Sequence[Host]) -> None:
-        for name, failure in self.put(doors, [balancer], masters).items():
-            raise StepError(f"{name}: {failure}")
+        _raise(self.put(doors, [balancer], masters))
 
 
 def on(balancer: Balancer) -> Host:
