@@ -23,6 +23,14 @@ def direct(world: World, host: Host) -> Kube:
     return world.kube.at(f"{address}:6443")
 
 
+def is_ready(world: World, host: Host) -> bool:
+    """Ask ``host``'s API server once whether it is ready."""
+    try:
+        return direct(world, host).call(["get", "--raw", "/readyz"], timeout=10).strip() == "ok"
+    except ScalerError:
+        return False
+
+
 def must_be_ready(world: World, host: Host) -> None:
     """Wait until /readyz of ``host``'s API server is ok three times, a second apart; raises StepError with its log."""
     kube, times, said = direct(world, host), 0, ""

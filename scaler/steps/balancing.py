@@ -11,12 +11,13 @@ from scaler.gateways.addresses import interfaces
 from scaler.gateways.clock import wait_until
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import each
+from scaler.steps.api_servers import is_ready
 from scaler.steps.base import played
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.drivers.lb import Balancer, Doors, LoadBalancer
+    from scaler.drivers.lb import Backend, Balancer, Doors, LoadBalancer
     from scaler.model.inventory import Host
     from scaler.steps.base import World
 
@@ -106,15 +107,36 @@ def _set_aside(world: World, balancer: Balancer, master: Host) -> bool | None:
     """Let one balancer send no new connections to ``master``; tell whether it did, None where it knows no other."""
     driver, open_doors = driver_of(world), doors(world)
     served = driver.serving(open_doors, balancer)
-    others = [backend for backend in served if backend.address != master.address]
-    if len(others) == len(served):
+    if master.address not in {backend.address for backend in served}:
         return False
-    if not others:
-        return None
-    if not any(backend.up for backend in others):
+    if not _others_up(served, master) and not _taken_back(world, balancer, master):
+        if len(served) == 1:
+            return None
         raise StepError(f"{balancer.name} has no master up but {master.name}, which stays in it")
     driver.set_aside(open_doors, balancer, world.masters, master)
     return True
+
+
+def _others_up(served: Sequence[Backend], master: Host) -> bool:
+    return any(backend.up for backend in served if backend.address != master.address)
+
+
+def _taken_back(world: World, balancer: Balancer, master: Host) -> bool:
+    """Let a balancer send to masters again that an earlier run set aside before it ended; tell whether one is up."""
+    driver, open_doors = driver_of(world), doors(world)
+    ready = [other for other in world.masters if other.name != master.name and is_ready(world, other)]
+    try:
+        for other in ready:
+            driver.take_back(open_doors, balancer, [*ready, master], other)
+    except StepError:
+        # It does not know that master, so it was not set aside there.
+        return False
+    return bool(ready) and wait_until(
+        world.clock,
+        lambda: _others_up(driver.serving(open_doors, balancer), master),
+        timeout=UP_SECONDS,
+        every=0.5,
+    )
 
 
 def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None:

@@ -210,6 +210,19 @@ def test_add_master_resumes_where_an_api_server_was_set_aside(number: int, place
     resumes(third, [("on-hosts", number)], place)
 
 
+@pytest.mark.parametrize("loadbalancer", ["haproxy", "nginx"])
+def test_a_master_that_a_killed_run_set_aside_serves_again_before_the_next_is_set_aside(
+    loadbalancer: str, place: Callable[[], Path]
+) -> None:
+    there = FakeControlPlane(place(), "m2", "m3", loadbalancer=loadbalancer)
+    for number in range(40):
+        run(there, Killer("on-hosts", number))
+    assert run(there) is None
+    assert there.outages == []
+    three = {"m1": "10.0.0.1", "m2": "10.0.0.2", "m3": "10.0.0.3"}
+    assert [(balancer.servers, balancer.drained) for balancer in there.balancers.values()] == [(three, set())] * 2
+
+
 KILLS = st.one_of(
     st.tuples(st.just("step-intent"), st.integers(0, 2 * STEPS)),
     st.tuples(st.just("step-done"), st.integers(0, 2 * STEPS)),
