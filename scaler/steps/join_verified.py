@@ -156,7 +156,7 @@ class _Proof:
         """Run ``script`` in the pod; what kubectl itself says instead shows as checks without result."""
         argv = ["exec", "-n", self.namespace, pod["metadata"]["name"], "--", "sh", "-c", script]
         try:
-            return self._kube.call(argv, timeout=60)
+            return self._kube.call(argv, timeout=120)
         except ScalerError as e:
             return f"exec-answers\t1\t{shlex.quote(e.message)}"
 

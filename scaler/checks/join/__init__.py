@@ -1,6 +1,6 @@
 """Proof that work runs on a node that joined: each check is a shell line in a pod, on the node or on an old one.
 
-The lines use a busybox's applets only (sh, nc, wc, httpd), so any small image serves.
+The lines use a busybox's applets only (sh, date, nc, wc, httpd), so any small image serves.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from scaler.checks import found
 PORT = 8080
 # More than any MTU, so that a link which loses full-sized packets shows (TCP forbids their fragmentation).
 BODY_BYTES = 65536
+# The controller manager tells who is behind a Service, then every kube-proxy writes its rules: each in its own time.
+PATIENCE_SECONDS = 15
 
 
 class Target(NamedTuple):
@@ -37,10 +39,12 @@ class JoinCheck(NamedTuple):
 
 
 def fetch(address: str, what: str) -> str:
-    """Return a line that gets the whole body from ``address`` in at most four tries."""
+    """Return a line that gets the whole body from ``address``; a Service's way there may take seconds to every node."""
     get = f"printf 'GET /body HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} {PORT} 2>/dev/null | wc -c"
     return (
-        f'i=0; while [ $i -lt 4 ]; do n=$({get}); [ "$n" -ge {BODY_BYTES} ] && exit 0; i=$((i+1)); sleep 0.5; done; '
+        f"end=$(($(date +%s) + {PATIENCE_SECONDS})); "
+        f'while n=$({get}); [ "$n" -lt {BODY_BYTES} ] && [ "$(date +%s)" -lt $end ]; do sleep 0.5; done; '
+        f'[ "$n" -ge {BODY_BYTES} ] && exit 0; '
         f"echo '{what} sent '$n' of {BODY_BYTES} bytes'; exit 1"
     )
 
