@@ -10,6 +10,8 @@ from pathlib import Path
 
 from scaler.lab.tools import wait_until
 
+# Short, so that a host which has used up its share waits for milliseconds.
+_PERIOD_US = 10_000
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
 
@@ -60,8 +62,20 @@ def make(cgroup: str) -> list[Path]:
                 if not tree.v2 and (here / name).exists() and not (here / name).read_text().strip():
                     (here / name).write_text((parent / name).read_text())
             parent = here
+        _limit(parent)
         entries.append(parent / "cgroup.procs")
     return entries
+
+
+def _limit(host: Path) -> None:
+    """Give a host half of the machine's processors at most: one that starts its control plane starves no other."""
+    quota = max(1, (os.cpu_count() or 1) // 2) * _PERIOD_US
+    limits = {"cpu.max": f"{quota} {_PERIOD_US}", "cpu.cfs_period_us": _PERIOD_US, "cpu.cfs_quota_us": quota}
+    for name, value in limits.items():
+        if (host / name).exists():
+            # A machine whose own limits leave no room for one has none here.
+            with contextlib.suppress(OSError):
+                (host / name).write_text(str(value))
 
 
 def members(cgroup: str) -> set[int]:

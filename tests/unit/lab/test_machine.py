@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from scaler.errors import LabError
+from scaler.lab import cgroups
 from scaler.lab.base import base_path
 from scaler.lab.cgroups import Hierarchy, parse_mounts
 from scaler.lab.keys import ensure_key
@@ -80,3 +82,22 @@ def test_a_failed_program_is_the_labs_failure_with_what_to_do() -> None:
 def test_a_wait_ends() -> None:
     with pytest.raises(LabError, match="the moon is blue: not within 0"):
         wait_until(lambda: False, "the moon is blue", timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("files", "written"),
+    [
+        (("cpu.cfs_period_us", "cpu.cfs_quota_us"), {"cpu.cfs_period_us": "10000", "cpu.cfs_quota_us": "20000"}),
+        (("cpu.max",), {"cpu.max": "20000 10000"}),
+        ((), {}),
+    ],
+    ids=["v1", "v2", "neither"],
+)
+def test_a_host_has_half_of_the_machines_processors(
+    files: tuple[str, ...], written: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    for name in files:
+        (tmp_path / name).touch()
+    cgroups._limit(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == written
