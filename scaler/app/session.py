@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
 from scaler.gateways.playbooks import RunnerPlaybooks
+from scaler.gateways.private import private_directory
 from scaler.gateways.ssh import ParamikoSsh
 from scaler.gateways.store import Binary, Store, cache_dir
 from scaler.steps.base import World
@@ -129,11 +128,8 @@ def kubectl_of(cluster: Cluster, store: Store | None = None) -> Path:
 def opened(cluster: Cluster) -> Iterator[Session]:
     """Open the doors to ``cluster``; what was private is gone afterwards."""
     ssh = ParamikoSsh(cluster.settings.known_hosts)
-    playbooks = RunnerPlaybooks(cluster.settings.known_hosts)
-    scratch = Path(tempfile.mkdtemp(prefix="scaler-"))
-    try:
+    with closing(ssh), private_directory() as private:
+        playbooks = RunnerPlaybooks(cluster.settings.known_hosts, private)
+        scratch = private / "credentials"
+        scratch.mkdir(mode=0o700)
         yield Session(cluster, ssh, playbooks, Store(cluster.settings), SystemClock(), scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        playbooks.close()
-        ssh.close()

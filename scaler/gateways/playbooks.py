@@ -59,15 +59,12 @@ class Playbooks(Protocol):
 
 
 class RunnerPlaybooks:
-    """Playbooks by ansible-runner, in a directory of their own that nobody else can read."""
+    """Playbooks by ansible-runner, each in a directory of its own below ``private``, which nobody else can read."""
 
-    def __init__(self, known_hosts: Path) -> None:
-        self._known_hosts = known_hosts
-        self._control = Path(tempfile.mkdtemp(prefix="scaler-cp-"))
-
-    def close(self) -> None:
-        """Remove what the runs shared (SSH's control sockets end by themselves)."""
-        shutil.rmtree(self._control, ignore_errors=True)
+    def __init__(self, known_hosts: Path, private: Path) -> None:
+        self._known_hosts, self._private = known_hosts, private
+        # SSH's control sockets, which the runs share and which end by themselves.
+        self._control = private / "cp"
 
     def run(
         self,
@@ -87,7 +84,7 @@ class RunnerPlaybooks:
         import ansible_runner  # noqa: PLC0415 - half a second, and only runs that change something need it
 
         hosts = list(hosts)
-        private = Path(tempfile.mkdtemp(prefix="scaler-run-"))
+        private = Path(tempfile.mkdtemp(prefix=f"{Path(playbook).stem}-", dir=self._private))
         try:
             inventory = private / "inventory.yml"
             with inventory.open("w", encoding="utf-8") as file:

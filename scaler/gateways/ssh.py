@@ -100,6 +100,17 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
         )
 
 
+def _tell(writer: paramiko.channel.ChannelStdinFile, text: str) -> None:
+    """Send a command its standard input; one that has ended without reading it tells why by its status."""
+    try:
+        writer.write(text)
+        writer.channel.shutdown_write()
+    except TimeoutError:
+        raise
+    except OSError:
+        pass
+
+
 class ParamikoSsh:
     """SSH by paramiko; connections are kept until ``close``."""
 
@@ -117,8 +128,7 @@ class ParamikoSsh:
         line = shlex.join(["sudo", "-n", "--", *argv] if host.connection.needs_sudo else list(argv))
         try:
             writer, reader, errors = client.exec_command(line, timeout=timeout)
-            writer.write(stdin)
-            writer.channel.shutdown_write()
+            _tell(writer, stdin)
             out = reader.read().decode(errors="replace")
             err = errors.read().decode(errors="replace")
             said = Said(reader.channel.recv_exit_status(), out, err)

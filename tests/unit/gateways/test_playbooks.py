@@ -136,12 +136,7 @@ def test_progress_tells_host_and_task() -> None:
 
 
 def test_host_keys_come_from_the_inventorys_known_hosts_alone(tmp_path: Path) -> None:
-    playbooks = RunnerPlaybooks(tmp_path / "known_hosts")
-    try:
-        told = playbooks._environment()["ANSIBLE_SSH_ARGS"]
-    finally:
-        playbooks.close()
+    told = RunnerPlaybooks(tmp_path / "known_hosts", tmp_path)._environment()["ANSIBLE_SSH_ARGS"]
     for option in (f"UserKnownHostsFile={tmp_path}/known_hosts", "GlobalKnownHostsFile=/dev/null"):
         assert option in told
     assert "StrictHostKeyChecking=yes" in told
-    assert not playbooks._control.exists()

@@ -1,4 +1,4 @@
-"""A file is fetched whole or not at all; the connection is a shell on this machine."""
+"""A command is told its input, a file is fetched whole or not at all; the connection is a shell on this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Channel:
         return self._status
 
     def write(self, text: str) -> None:
-        assert text == ""
+        if text and self._status:
+            raise OSError("Socket is closed")
 
     def shutdown_write(self) -> None:
         pass
@@ -94,6 +95,13 @@ def remote(tmp_path: Path) -> Path:
 
 def here(directory: Path) -> list[Any]:
     return sorted(path.name for path in directory.iterdir() if path.name != "remote")
+
+
+def test_a_command_that_ends_before_it_read_its_input_tells_why(ssh: ParamikoSsh, shell: Shell) -> None:
+    said = ssh.run(M1, ["/nonexistent/python3", "-"], stdin="a script")
+    assert said.status == 127
+    assert "not found" in said.err
+    assert shell.active
 
 
 def test_a_file_arrives_whole_and_is_the_operators_alone(ssh: ParamikoSsh, remote: Path, tmp_path: Path) -> None:
