@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from scaler.drivers import lb
@@ -125,12 +126,10 @@ def _taken_back(world: World, balancer: Balancer, master: Host) -> bool:
     """Let a balancer send to masters again that an earlier run set aside before it ended; tell whether one is up."""
     driver, open_doors = driver_of(world), doors(world)
     ready = [other for other in world.masters if other.name != master.name and is_ready(world, other)]
-    try:
-        for other in ready:
+    for other in ready:
+        # One that the balancer does not know was not set aside there.
+        with suppress(StepError):
             driver.take_back(open_doors, balancer, [*ready, master], other)
-    except StepError:
-        # It does not know that master, so it was not set aside there.
-        return False
     return bool(ready) and wait_until(
         world.clock,
         lambda: _others_up(driver.serving(open_doors, balancer), master),

@@ -43,8 +43,7 @@ def fetch(address: str, what: str) -> str:
     get = f"printf 'GET /body HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} {PORT} 2>/dev/null | wc -c"
     return (
         f"end=$(($(date +%s) + {PATIENCE_SECONDS})); "
-        f'while n=$({get}); [ "$n" -lt {BODY_BYTES} ] && [ "$(date +%s)" -lt $end ]; do sleep 0.5; done; '
-        f'[ "$n" -ge {BODY_BYTES} ] && exit 0; '
+        f'until n=$({get}); [ "$n" -ge {BODY_BYTES} ] && exit 0; [ "$(date +%s)" -ge $end ]; do sleep 0.5; done; '
         f"echo '{what} sent '$n' of {BODY_BYTES} bytes'; exit 1"
     )
 

@@ -107,6 +107,14 @@ def test_a_master_that_an_earlier_run_set_aside_is_taken_back(there: FakeControl
     assert there.outages == []
 
 
+def test_a_master_is_taken_back_though_the_balancer_does_not_know_another(there: FakeControlPlane) -> None:
+    lb1 = there.balancers["lb1"]
+    lb1.servers = {name: address for name, address in lb1.servers.items() if name != "m2"}
+    lb1.drained = {"m3"}
+    balancing.set_aside(there.world, there.world.masters[0])
+    assert lb1.drained == {"m1"}
+
+
 def test_the_last_master_that_is_up_is_never_set_aside(there: FakeControlPlane) -> None:
     there.sick |= {("m2", APISERVER), ("m3", APISERVER)}
     with pytest.raises(StepError, match="lb1 has no master up but m1, which stays in it"):
