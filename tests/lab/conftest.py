@@ -54,7 +54,8 @@ for path in glob.glob("/proc/[0-9]*/stat"):
     except OSError:
         continue
     name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
-    if name in {UNITS}:
+    # Of other units a child is one that is about to become another program.
+    if name in {UNITS} and (name in ("haproxy", "nginx", "keepalived") or rest[1] == "1"):
         found[name + " " + text.split()[0]] = rest[19]
 json.dump(found, sys.stdout)
 """
