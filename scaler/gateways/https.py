@@ -46,17 +46,18 @@ def ask(ssh: Ssh, host: Host, asks: Sequence[Ask], *, seconds: float = 5.0) -> l
 
 
 def listen(
-    ssh: Ssh, host: Host, ports: Sequence[int], *, pki: str, clients: int, seconds: float
+    ssh: Ssh, host: Host, ports: Sequence[int], *, pki: str, path: str, clients: int, seconds: float
 ) -> list[tuple[str, int]]:
-    """Let ``host`` answer TLS on ``ports`` with the peer certificate in ``pki``; return who reached which port.
+    """Let ``host`` answer TLS on ``ports`` with the peer certificate in ``pki``; return who asked which port.
 
-    Only clients whose certificate is the same authority's count. It ends once ``clients`` of them reached a port each,
-    or after ``seconds``.
+    Only clients count whose certificate is the same authority's and who ask for ``path``. It ends once ``clients`` of
+    them asked each port, or after ``seconds``; a port that is taken is waited for as long.
     """
     asked = {
         "listen": list(ports),
         "pki": pki,
         "address": host.address,
+        "path": path,
         "clients": clients * len(ports),
         "seconds": seconds,
     }

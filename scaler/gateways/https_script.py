@@ -45,19 +45,33 @@ def answer(ask, seconds):
     return {"status": status, "error": "" if status == 200 else "HTTP %d" % status}
 
 
+def bound(address, port, end):
+    """Listen on a port, once whoever had it lets it go: a listener whose caller was killed ends by itself."""
+    while True:
+        listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+            listener.listen(16)
+        except OSError:
+            listener.close()
+            if time.time() >= end:
+                raise
+            time.sleep(0.5)
+        else:
+            return listener
+
+
 def listen(told):
-    """Answer on every port until each was reached by a client of the same authority, or the time is over."""
+    """Answer on every port until each was asked for the path by clients of the same authority, or the time is over.
+
+    Members of etcd to whom the host was told already ask here too, for other paths: they are answered, and not counted.
+    """
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=told["pki"] + "/ca.crt")
     tls.load_cert_chain(told["pki"] + "/peer.crt", told["pki"] + "/peer.key")
     tls.verify_mode = ssl.CERT_REQUIRED
-    family = socket.AF_INET6 if ":" in told["address"] else socket.AF_INET
-    listeners = {}
-    for port in told["listen"]:
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((told["address"], port))
-        listener.listen(16)
-        listeners[listener] = port
+    free = time.time() + told["seconds"]
+    listeners = {bound(told["address"], port, free): port for port in told["listen"]}
     end, reached = time.time() + told["seconds"], set()
     while time.time() < end and told["clients"] > len(reached):
         for listener in select.select(list(listeners), [], [], 0.2)[0]:
@@ -65,9 +79,10 @@ def listen(told):
                 raw, peer = listener.accept()
                 raw.settimeout(5)
                 with tls.wrap_socket(raw, server_side=True) as talk:
-                    talk.recv(4096)
+                    asked = talk.recv(4096).decode(errors="replace").split(" ")
                     talk.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    reached.add((peer[0], listeners[listener]))
+                    if told["path"] in asked[:2]:
+                        reached.add((peer[0], listeners[listener]))
             except (OSError, ValueError):
                 continue
     return sorted(reached)

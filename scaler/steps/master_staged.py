@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 LISTEN_SECONDS = 20.0
+# etcd answers it whatever follows the question mark; its own members never ask it so.
+_REACH = "/version?scaler"
 APISERVER_CERTIFICATE = "/etc/kubernetes/pki/apiserver.crt"
 _AS_PEER = {"ca_file": f"{PKI}/ca.crt", "certificate": f"{PKI}/peer.crt", "key": f"{PKI}/peer.key"}
 _AS_API_SERVER = {
@@ -117,11 +120,8 @@ def _is_opened_by_members(world: World, host: Host) -> None:
         # A learner that an earlier run started answers there itself.
         runs = world.ssh.run(host, ["systemctl", "is-active", "--quiet", ETCD]).status == 0
         clients, seconds = len(others), LISTEN_SECONDS
-        heard = (
-            None
-            if runs
-            else pool.submit(https.listen, world.ssh, host, ports, pki=PKI, clients=clients, seconds=seconds)
-        )
+        listen = partial(https.listen, world.ssh, host, ports, pki=PKI, path=_REACH)
+        heard = None if runs else pool.submit(listen, clients=clients, seconds=seconds)
         told = on_each(others, lambda other: _reaches(world, other, host, ports))
         if heard:
             heard.result()
@@ -137,7 +137,7 @@ def _is_opened_by_members(world: World, host: Host) -> None:
 def _reaches(world: World, other: Host, host: Host, ports: Sequence[int]) -> str:
     """Let ``other`` ask each port until it answers; return the last reason where one does not."""
     for port in ports:
-        ask = https.Ask(address=host.address, port=port, path="/version", **_AS_PEER)
+        ask = https.Ask(address=host.address, port=port, path=_REACH, **_AS_PEER)
         why = ""
 
         def answers(ask: https.Ask = ask) -> bool:

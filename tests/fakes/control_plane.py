@@ -506,7 +506,11 @@ class FakeControlPlane:
         unit = next((unit for unit in target.units if port in PORTS.get(unit, ())), "")
         if (target.host.name, unit) in self.sick:
             return "HTTP 500"
-        if unit == ETCD and port not in target.listening and ask["path"] not in {"/health", "/members", "/version"}:
+        if (
+            unit == ETCD
+            and port not in target.listening
+            and ask["path"].split("?")[0] not in {"/health", "/members", "/version"}
+        ):
             return "HTTP 404"
         if unit == APISERVER:
             # The masters of the beginning have none here, and carry every name.

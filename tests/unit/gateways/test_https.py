@@ -170,17 +170,20 @@ def test_a_python_that_does_not_run_is_told_by_its_host() -> None:
         https.ask(Here(), host, [to(1)])
 
 
+PATH = "/version?scaler"
+
+
 def listening(pki: Path, ports: Sequence[int], *, clients: int = 1, seconds: float = 10) -> list[tuple[str, int]]:
-    return https.listen(Here(), HERE, ports, pki=str(pki), clients=clients, seconds=seconds)
+    return https.listen(Here(), HERE, ports, pki=str(pki), path=PATH, clients=clients, seconds=seconds)
 
 
-def reached(pki: Path, port: int, name: str) -> str:
+def reached(pki: Path, port: int, name: str, path: str = PATH) -> str:
     """Ask until somebody listens there; return the last reason."""
     files = {"ca_file": str(pki / "ca.crt"), "certificate": str(pki / f"{name}.crt"), "key": str(pki / f"{name}.key")}
     end = datetime.now(UTC) + timedelta(seconds=8)
     why = "refused"
     while "refused" in why and datetime.now(UTC) < end:
-        why = asked(https.Ask(address="127.0.0.1", port=port, path="/version", **files))[0].error
+        why = asked(https.Ask(address="127.0.0.1", port=port, path=path, **files))[0].error
     return why
 
 
@@ -190,6 +193,28 @@ def test_whoever_listens_in_etcds_place_tells_who_reached_which_port(pki: Path) 
         heard = pool.submit(listening, pki, ports)
         assert [reached(pki, port, "peer") for port in ports] == ["", ""]
         assert sorted(heard.result()) == sorted(("127.0.0.1", port) for port in ports)
+
+
+def test_a_member_of_etcd_that_asks_meanwhile_is_answered_and_does_not_count(pki: Path) -> None:
+    (port,) = free(1)
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(listening, pki, [port])
+        assert reached(pki, port, "peer", "/raft/probing") == ""
+        assert reached(pki, port, "peer", "/version") == ""
+        assert not heard.done()
+        assert reached(pki, port, "peer") == ""
+        assert heard.result() == [("127.0.0.1", port)]
+
+
+def test_a_port_that_another_listener_still_has_is_waited_for(pki: Path) -> None:
+    (port,) = free(1)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(listening, pki, [port], seconds=1)
+        assert reached(pki, port, "foreign")
+        second = pool.submit(listening, pki, [port])
+        assert first.result() == []
+        assert reached(pki, port, "peer") == ""
+        assert second.result() == [("127.0.0.1", port)]
 
 
 def test_a_client_of_another_authority_does_not_count(pki: Path) -> None:
@@ -205,4 +230,4 @@ def test_a_port_that_is_taken_is_told(pki: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ScalerError, match="Address already in use"):
-            listening(pki, [taken.getsockname()[1]])
+            listening(pki, [taken.getsockname()[1]], seconds=0.1)
