@@ -12,7 +12,7 @@ import shlex
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import paramiko
 
@@ -89,6 +89,27 @@ def host_key(address: str, port: int) -> paramiko.PKey:
         raise UnreachableError(f"{address}:{port} shows no SSH host key: {e or type(e).__name__}") from e
 
 
+class _NoChannelError(paramiko.SSHException):
+    """The host did not let a command begin."""
+
+
+class _Client(paramiko.SSHClient):
+    """A client that tells a command that could not begin from one that did not end."""
+
+    def exec_command(self, command: str, timeout: float | None = None) -> tuple[Any, Any, Any]:  # type: ignore[override]
+        """Begin ``command``; its channel is open within CONNECT_TIMEOUT seconds, or NoChannelError is raised."""
+        transport = self.get_transport()
+        if transport is None:
+            raise _NoChannelError("no connection")
+        try:
+            channel = transport.open_session(timeout=CONNECT_TIMEOUT)
+        except (paramiko.SSHException, EOFError, OSError) as e:
+            raise _NoChannelError(str(e) or type(e).__name__) from e
+        channel.settimeout(timeout)
+        channel.exec_command(command)
+        return channel.makefile_stdin("wb", -1), channel.makefile("r", -1), channel.makefile_stderr("r", -1)
+
+
 class _Refuse(paramiko.MissingHostKeyPolicy):
     """Refuse an unknown key, and say its fingerprint."""
 
@@ -124,10 +145,16 @@ class ParamikoSsh:
 
         Raises UnreachableError (and its kinds for host keys and sudo) where the host cannot be asked at all.
         """
-        client = self._client(host)
         line = shlex.join(["sudo", "-n", "--", *argv] if host.connection.needs_sudo else list(argv))
+        client = self._client(host)
         try:
-            writer, reader, errors = client.exec_command(line, timeout=timeout)
+            try:
+                writer, reader, errors = client.exec_command(line, timeout=timeout)
+            except _NoChannelError:
+                # Nothing has begun there: the connection is dead though nobody says so, and another one may not be.
+                self._forget(host)
+                client = self._client(host)
+                writer, reader, errors = client.exec_command(line, timeout=timeout)
             _tell(writer, stdin)
             out = reader.read().decode(errors="replace")
             err = errors.read().decode(errors="replace")
@@ -256,7 +283,7 @@ class ParamikoSsh:
 
 
 def _new_client(known_hosts: Path) -> paramiko.SSHClient:
-    client = paramiko.SSHClient()
+    client = _Client()
     if known_hosts.exists():
         client.load_host_keys(str(known_hosts))
     client.set_missing_host_key_policy(_Refuse())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from scaler.errors import IntegrityError, ScalerError, UnreachableError
-from scaler.gateways.ssh import ParamikoSsh
+from scaler.gateways.ssh import ParamikoSsh, _NoChannelError
 from tests.fakes.world import host
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Shell:
         self.dies: int | None = None
         self.active = True
         self.lines: list[str] = []
+        self.dead = 0
 
     def get_transport(self) -> Shell:
         return self
@@ -64,6 +65,9 @@ class Shell:
 
     def exec_command(self, line: str, timeout: float) -> tuple[Channel, Channel, Channel]:
         del timeout
+        if self.dead:
+            self.dead -= 1
+            raise _NoChannelError("Timeout opening channel.")
         self.lines.append(line)
         done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
         for act in self.between:
@@ -102,6 +106,19 @@ def test_a_command_that_ends_before_it_read_its_input_tells_why(ssh: ParamikoSsh
     assert said.status == 127
     assert "not found" in said.err
     assert shell.active
+
+
+def test_a_connection_on_which_no_command_begins_is_made_anew_once(
+    ssh: ParamikoSsh, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Shell()
+    monkeypatch.setattr(ssh, "_connect", lambda _: other)
+    shell.dead = 1
+    assert ssh.run(M1, ["echo", "well"]).out == "well\n"
+    assert (shell.active, shell.lines, len(other.lines)) == (False, [], 1)
+    other.dead = 2
+    with pytest.raises(UnreachableError, match="m1: lost while running echo: Timeout opening channel"):
+        ssh.run(M1, ["echo", "well"])
 
 
 def test_a_file_arrives_whole_and_is_the_operators_alone(ssh: ParamikoSsh, remote: Path, tmp_path: Path) -> None:
