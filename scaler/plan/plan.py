@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from scaler.model.base import Value
 from scaler.model.inventory import Host
 from scaler.model.names import NodeName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class StepSpec(Value):
@@ -16,11 +21,26 @@ class StepSpec(Value):
     hosts: tuple[NodeName, ...]
 
 
+class Drain(Value):
+    """How pods are moved off a node, with kubectl's own words; ``timeout`` in seconds.
+
+    ``keep_cordon`` leaves a node that could not be drained closed.
+    """
+
+    timeout: int = Field(default=300, ge=1)
+    force: bool = False
+    delete_emptydir_data: bool = False
+    ignore_daemonsets: bool = False
+    keep_cordon: bool = False
+
+
 class Plan(Value):
     """What one run will do, in order.
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
-    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into.
+    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
+    ``leaves`` the one that they go out of, in a plan that takes hosts away. ``dead`` are those of ``hosts`` that were
+    proven to be gone; no step ever contacts them.
     """
 
     change: str
@@ -32,10 +52,17 @@ class Plan(Value):
     untouched: str = ""
     on_failure: Literal["isolate", "undo", "stop"] = "isolate"
     makes: Literal["workers", "masters", "etcd"] = "workers"
+    leaves: Literal["", "workers", "masters", "etcd"] = ""
+    dead: tuple[NodeName, ...] = ()
+    drain: Drain | None = None
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""
         return next(host for host in self.hosts if host.name == name)
+
+    def living(self, hosts: Iterable[Host]) -> list[Host]:
+        """Return those of ``hosts`` that may be contacted."""
+        return [host for host in hosts if host.name not in self.dead]
 
     @property
     def empty(self) -> bool:
