@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LAB := demo
+MINUTES ?= 10
 
 # What the lab and the tests take from Debian: programs that make hosts, and what builds Kubernetes once.
 PACKAGES := mmdebstrap systemd-container iproute2 iptables e2fsprogs openssh-client util-linux mount procps dpkg-dev \
@@ -33,6 +34,10 @@ check: $(BIN)/.installed
 	$(BIN)/yamllint .
 	ANSIBLE_ROLES_PATH=playbooks/roles $(BIN)/ansible-lint --offline --profile production playbooks
 	$(BIN)/python -m pytest tests -m "not ansible and not lab and not cloud"
+
+## make soak    random faults between random changes, for MINUTES, from SEED (takes root)
+soak: $(BIN)/.installed packages
+	$(BIN)/python -m tests.lab.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 ## make bench   adding workers, measured against a raw ssh and a plain playbook (takes root)
 bench: $(BIN)/.installed packages

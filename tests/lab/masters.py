@@ -134,8 +134,8 @@ class Masters:
         """Hold that what is done inside leaves files, processes, members and inventory as they were."""
         before = self._seen(but)
         yield
-        differences = _differences(before, self._seen(but))
-        assert not differences, "\n".join(differences)
+        told = differences(before, self._seen(but))
+        assert not told, "\n".join(told)
 
     def _seen(self, but: tuple[str, ...]) -> dict[str, Any]:
         hosts = [name for name, host in self.cluster.hosts.items() if name not in but and host.running]
@@ -157,11 +157,11 @@ class Masters:
         return sorted(a["ip"] for subset in told.get("subsets", ()) for a in subset["addresses"])
 
 
-def _differences(before: Any, after: Any, where: str = "") -> list[str]:
+def differences(before: Any, after: Any, where: str = "") -> list[str]:
     """Name what differs, and where, so that a failed comparison can be read."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = sorted({*before, *after})
-        return [line for key in keys for line in _differences(before.get(key), after.get(key), f"{where}/{key}")]
+        return [line for key in keys for line in differences(before.get(key), after.get(key), f"{where}/{key}")]
     return [] if before == after else [f"{where}: {before} became {after}"]
 
 

@@ -1,0 +1,189 @@
+"""Random faults between random changes for as long as one likes: `make soak MINUTES=10 SEED=7`.
+
+After each change the fault is mended, the run resumed until it is through, and what must hold is looked at. The seed is
+printed first; the same seed makes the same changes and the same faults at the same events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import secrets
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaler.lab import lab
+from scaler.lab.tools import wait_until
+from tests.lab.conftest import Cluster, kept, made
+from tests.lab.masters import Masters, members
+from tests.lab.writing import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from subprocess import Popen
+
+NAME = "soak"
+UP = ("--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "3")
+MASTERS, WORKERS = ("m1", "m2", "m3", "m4"), ("n1", "n2", "n3")
+MIB = 1 << 20
+# How many events of the journal a fault waits for, at most; a change that is through before has met none.
+LATEST = 40
+TRIES = 6
+# A write that is under way through what dies may fail; that is the fault's own doing.
+MAY_FAIL = {"a member is killed": 5, "a host reboots": 40, "a cable is pulled": 40}
+
+
+@dataclass
+class Fault:
+    """Something that happens while a change goes on, and what makes it good again."""
+
+    name: str
+    strike: Callable[[], None]
+    mend: Callable[[], None]
+
+
+def faults(cluster: Cluster, chance: random.Random, process: Popen[str], busy: str) -> Fault:
+    """Return one of the faults, on a host that chance picks; ``busy`` is the host that the change is about."""
+    standing = sorted(_standing(cluster))
+    host = cluster.hosts[chance.choice([*standing, busy])]
+    member = cluster.hosts[chance.choice(sorted(_masters(cluster)))]
+    told = [
+        Fault("nothing happens", lambda: None, lambda: None),
+        Fault("the controller is killed", lambda: process.send_signal(signal.SIGKILL), lambda: None),
+        Fault("the controller is interrupted", lambda: process.send_signal(signal.SIGINT), lambda: None),
+        Fault(
+            "a member is killed",
+            lambda: _done(member.exec(["systemctl", "kill", "--signal=KILL", "etcd.service"], check=False)),
+            lambda: _done(member.exec(["systemctl", "start", "etcd.service"], check=False)),
+        ),
+        Fault("a cable is pulled", host.cut, host.mend),
+        Fault("a disk is full", lambda: host.fill(leave_bytes=30 * MIB), host.unfill),
+        Fault("a host reboots", host.reboot, host.power_on),
+    ]
+    return chance.choice(told)
+
+
+def _done(_: object) -> None:
+    return None
+
+
+def _masters(cluster: Cluster) -> set[str]:
+    return {name for name, told in cluster.nodes().items() if name.startswith("m") and told}
+
+
+def _standing(cluster: Cluster) -> set[str]:
+    return set(cluster.nodes())
+
+
+def change(cluster: Cluster, chance: random.Random) -> tuple[str, ...]:
+    """Return a change that is possible now: the cluster has two to four masters and any number of workers."""
+    nodes = set(cluster.nodes())
+    masters, workers = sorted(nodes & set(MASTERS)), sorted(nodes & set(WORKERS))
+    possible: list[tuple[str, ...]] = [("add-node", name) for name in WORKERS if name not in workers]
+    possible += [("remove-node", name, "--ignore-daemonsets") for name in workers]
+    possible += [("add-master", name, "--allow-even") for name in MASTERS if name not in masters]
+    # Two stay, so that a fault of one does not take the API.
+    if len(masters) > 2:
+        possible += [("remove-master", name, "--allow-even") for name in masters]
+    return chance.choice(possible)
+
+
+def struck(cluster: Cluster, chance: random.Random, argv: tuple[str, ...]) -> str:
+    """Make a change, have a fault in the middle of it, make that good; return the fault's name."""
+    when = chance.randrange(1, LATEST)
+    with cluster.start(*argv, "--cluster", NAME, "--yes", "--output", "jsonl") as process:
+        fault = faults(cluster, chance, process, argv[1])
+        assert process.stdout is not None
+        count = 0
+        for line in process.stdout:
+            count += "kind" in json.loads(line)
+            if count == when:
+                print(f"    event {when}: {fault.name}", flush=True)  # noqa: T201
+                fault.strike()
+                if fault.name in {"a cable is pulled", "a disk is full"}:
+                    # For as long as a few more events, or the end of the run, take.
+                    for _ in range(3):
+                        process.stdout.readline()
+                    fault.mend()
+    fault.mend()
+    return fault.name
+
+
+def finished(cluster: Cluster, argv: tuple[str, ...]) -> None:
+    """Resume what did not end until it has; the same command then finds nothing to do."""
+    told: dict[str, Any] = {}
+    for _ in range(TRIES):
+        code, told = cluster.change(*argv)
+        if code == 0:
+            break
+    else:
+        raise AssertionError(f"{' '.join(argv)} does not end: {json.dumps(told.get('error'))}")
+    code, told = cluster.change(*argv)
+    assert (code, told["data"]["changed"]) == (0, False), f"a second run changed something: {told}"
+
+
+def must_hold(cluster: Cluster) -> None:
+    """Look at what must hold after each change: no learner, every set equal, every node Ready, no run unfinished."""
+    last = ""
+
+    def well() -> bool:
+        nonlocal last
+        last = cluster.scaler("status", "--cluster", NAME, "--output", "json").out
+        return bool(last) and bool(json.loads(last)["ok"])
+
+    try:
+        wait_until(well, "status finds nothing wrong", timeout=90)
+    except Exception as e:
+        raise AssertionError(f"the cluster is not well: {last}") from e
+    assert not any(told.get("isLearner") for told in members(cluster, on=min(_masters(cluster))).values())
+    nodes, text = set(cluster.nodes()), cluster.inventory.read_text().split("standby:")[0]
+    listed = {name for name in (*MASTERS, *WORKERS) if f" {name}:" in text}
+    assert nodes == listed, f"nodes {sorted(nodes)}, inventory {sorted(listed)}"
+
+
+def soak(cluster: Cluster, chance: random.Random, seconds: float) -> int:
+    """Change and strike until the time is over; return how many changes were made."""
+    end, rounds = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        rounds += 1
+        argv = change(cluster, chance)
+        print(f"{rounds}. {' '.join(argv)}", flush=True)  # noqa: T201
+        with writing(cluster.where, f"soak-{secrets.token_hex(3)}") as written:
+            name = struck(cluster, chance, argv)
+            finished(cluster, argv)
+        must_hold(cluster)
+        assert not written.told["lost"], written.told
+        assert len(written.told["failures"]) <= MAY_FAIL.get(name, 0), written.told
+        figures = {key: written.told[key] for key in ("written", "gap")}
+        print(f"    all holds: {json.dumps(figures)}, {len(written.told['failures'])} failed", flush=True)  # noqa: T201
+        if argv[0].startswith("remove"):
+            cluster.fresh(argv[1])
+    return rounds
+
+
+def main() -> None:
+    """Read the options, make the lab, soak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else secrets.randbelow(1 << 16)
+    print(f"seed {seed} (again: make soak SEED={seed})", flush=True)  # noqa: T201
+    try:
+        with tempfile.TemporaryDirectory() as state:
+            cluster = made(NAME, Path(state), keep=kept(), up=UP)
+            Masters(cluster).at(3)
+            rounds = soak(cluster, random.Random(seed), options.minutes * 60)  # noqa: S311 - replays, no secret
+    finally:
+        if not kept():
+            lab.down(NAME)
+    print(f"{rounds} changes, seed {seed}: all held")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""A controller that is killed after each event of its journal, and resumed, ends as one that nobody interrupted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from scaler.lab import lab
+from tests.lab.conftest import Cluster, kept, made
+from tests.lab.masters import Masters, differences, members
+from tests.lab.writing import Written, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.lab
+
+NAME = "killed"
+UP = ("--vip", "--loadbalancers", "2", "--masters", "3", "--workers", "1")
+JOURNALLED = {"run-started", "step-intent", "step-fact", "step-done", "run-ended"}
+# Keys and what is signed with them are made anew each time; receipts and the claim name their run.
+MADE_ANEW = (".key", ".crt", ".kubeconfig", ".pem")
+OF_A_RUN = ("/var/lib/scaler/", "/var/lib/cni/", "/etc/.pwd.lock")
+CHANGES = {
+    "add-node": ("n1",),
+    "remove-master": ("m3", "--allow-even"),
+    "add-master": ("m3",),
+}
+
+Ends = dict[str, dict[str, Any]]
+
+
+class Seen(NamedTuple):
+    """How each change ended, once uninterrupted and once killed all the way, and at which events it was killed."""
+
+    whole: Ends
+    killed: Ends
+    at: dict[str, list[tuple[str, ...]]]
+    written: Written
+
+
+def end_state(cluster: Cluster) -> dict[str, Any]:
+    """Return what a change leaves: hosts' files, members, nodes, endpoints, inventory."""
+    return {
+        "files": {name: _files(cluster, name) for name in cluster.hosts},
+        "members": {name: bool(told.get("isLearner")) for name, told in members(cluster).items()},
+        "nodes": {name: _node(told) for name, told in cluster.nodes().items()},
+        "endpoints": _endpoints(cluster),
+        "inventory": cluster.inventory.read_text(),
+    }
+
+
+def _files(cluster: Cluster, name: str) -> dict[str, Any]:
+    told = {}
+    for path, seen in cluster.tree(name).items():
+        if path.endswith("-") or path.startswith(OF_A_RUN):
+            continue
+        told[path] = seen[1:] if path.endswith(MADE_ANEW) else seen
+    return told
+
+
+def _node(told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "labels": told["metadata"]["labels"],
+        "marks": sorted(key for key in told["metadata"].get("annotations", {}) if "scaler" in key),
+        "taints": [taint["key"] for taint in told["spec"].get("taints", ()) if "scaler" not in taint["key"]],
+        "closed": told["spec"].get("unschedulable", False),
+        "ready": [c["status"] for c in told["status"]["conditions"] if c["type"] == "Ready"],
+    }
+
+
+def _endpoints(cluster: Cluster) -> list[str]:
+    told = json.loads(cluster.kubectl("get", "endpoints", "kubernetes", "-o", "json"))
+    return sorted(a["ip"] for subset in told.get("subsets", ()) for a in subset["addresses"])
+
+
+def whole(cluster: Cluster, verb: str) -> dict[str, Any]:
+    """Make a change that nobody interrupts; return how it ends."""
+    code, told = cluster.change(verb, *CHANGES[verb])
+    assert code == 0, told
+    return end_state(cluster)
+
+
+def killed(cluster: Cluster, verb: str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """Make a change, kill it at the first event at which it was not killed before, resume it, until it is through."""
+    at: list[tuple[str, ...]] = []
+    argv: tuple[str, ...] = (verb, *CHANGES[verb])
+    while True:
+        last = ""
+        with cluster.start(*argv, "--cluster", NAME, "--yes", "--output", "jsonl") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last, event = line, json.loads(line)
+                here = (event["kind"], event.get("step", ""), *sorted(event.get("data", {}))) if "kind" in event else ()
+                if here and event["kind"] in JOURNALLED and here not in at:
+                    at.append(here)
+                    process.send_signal(signal.SIGKILL)
+                    break
+        if process.returncode != -signal.SIGKILL:
+            assert process.returncode == 0, last
+            return end_state(cluster), at
+        if at[-1][0] == "run-ended":
+            return end_state(cluster), at
+        argv = ("runs", "resume")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    try:
+        cluster = made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=UP)
+        Masters(cluster).at(3)
+        told = Seen({}, {}, {}, Written())
+        with writing(cluster.where, f"killed-{secrets.token_hex(3)}") as written:
+            told.whole["add-node"] = whole(cluster, "add-node")
+            code, envelope = cluster.change("remove-node", "n1", "--ignore-daemonsets")
+            assert code == 0, envelope
+            told.killed["add-node"], told.at["add-node"] = killed(cluster, "add-node")
+            for verb in ("remove-master", "add-master"):
+                told.whole[verb] = whole(cluster, verb)
+            for verb in ("remove-master", "add-master"):
+                told.killed[verb], told.at[verb] = killed(cluster, verb)
+        yield told._replace(written=written)
+    finally:
+        if not kept():
+            lab.down(NAME)
+
+
+@pytest.mark.parametrize("verb", sorted(CHANGES))
+def test_it_ends_as_if_nobody_had_interrupted_it(seen: Seen, verb: str) -> None:
+    told = differences(seen.whole[verb], seen.killed[verb])
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("verb", sorted(CHANGES))
+def test_it_was_killed_before_and_after_every_step(seen: Seen, verb: str) -> None:
+    intents = {step for kind, step, *_ in seen.at[verb] if kind == "step-intent"}
+    dones = {step for kind, step, *_ in seen.at[verb] if kind == "step-done"}
+    assert ("run-started", "") in {(kind, step) for kind, step, *_ in seen.at[verb]}
+    assert intents
+    assert intents == dones
+
+
+def test_no_write_failed_and_none_was_lost(seen: Seen) -> None:
+    assert not seen.written.told["failures"], seen.written.told
+    assert not seen.written.told["lost"], seen.written.told
