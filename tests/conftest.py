@@ -1,12 +1,46 @@
-"""What holds for all tests: the same examples each time, and a busy machine is no reason for a property to fail."""
+"""What holds for all tests: the same examples each time, one lab's tests together, what writers came to at the end."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
+from tests.lab.writing import FIGURES
+
+# A busy machine is no reason for a property to fail.
 settings.register_profile("same", deadline=None, derandomize=True)
 # SCALER_TEST_EXAMPLES=new looks for what no example has shown yet.
 settings.register_profile("new", deadline=None)
 settings.load_profile(os.environ.get("SCALER_TEST_EXAMPLES", "same"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the writers of all processes of this session tell what they came to in one file."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FIGURES] = str(Path(tempfile.mkdtemp(prefix="scaler-test-")) / "figures")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that file."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(Path(os.environ.pop(FIGURES)).parent)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the writers came to while clusters changed."""
+    told = Path(os.environ[FIGURES])
+    if told.exists():
+        terminalreporter.section("writers")
+        terminalreporter.write(told.read_text())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one lab in one process; two processes then work on two labs at a time."""
+    for item in items:
+        module = Path(item.nodeid.partition("::")[0]).stem
+        item.add_marker(pytest.mark.xdist_group("test" if "cluster" in getattr(item, "fixturenames", ()) else module))

@@ -16,7 +16,6 @@ import pytest
 from scaler.gateways.process import Completed, run
 from scaler.lab import lab
 from scaler.lab.layout import Lab
-from tests.lab.writing import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,14 +177,6 @@ def made(name: str, state: Path, *, keep: bool, up: tuple[str, ...] = ()) -> Clu
 def kept() -> bool:
     """Tell whether labs stay up between runs, as who writes tests wants it."""
     return bool(os.environ.get("SCALER_TEST_KEEP_LAB"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what the writers came to while clusters changed."""
-    if FIGURES:
-        terminalreporter.section("writers")
-    for line in FIGURES:
-        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

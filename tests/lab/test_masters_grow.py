@@ -18,7 +18,7 @@ from tests.lab.writing import Written, writing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.quiet]
 
 KINDS = {
     "haproxy": ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2"),
