@@ -96,11 +96,8 @@ class Session:
         """Run ``plan``, journalled."""
         run = new_run_id(self.clock.now())
         world = self.world(plan, run)
-        journal = Journal(self.cluster.name, run)
-        try:
+        with closing(Journal(self.cluster.name, run)) as journal:
             return Engine(world, [journal, *observers]).run()
-        finally:
-            journal.close()
 
 
 def new_run_id(now: datetime) -> str:
