@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scaler.engine.history import Run
     from scaler.engine.run import Outcome
     from scaler.model.inventory import Host
+    from scaler.model.state import Node
     from scaler.steps.base import World
 
 # What each playbook that places a host's files leaves there: whose they are.
@@ -123,41 +124,48 @@ def _joins(world: World, host: Host) -> bool:
 
 def _in_use(world: World, hosts: Sequence[Host]) -> dict[str, str]:
     """Return the hosts that are somebody's, or that something depends on by now, with the reason."""
-    found: dict[str, str] = {}
     try:
-        if world.plan.makes in {"masters", "etcd"}:
-            for row in sets.look(world, configured=True).rows:
-                if row.title == "etcd's voters":
-                    found |= dict.fromkeys(row.hosts, "it votes in etcd, and a voter is never taken out by itself")
-                elif row.title.startswith("backends of"):
-                    found |= dict.fromkeys(row.hosts, f"a load balancer knows it ({row.title})")
+        found = _depended_on(world) if world.plan.makes in {"masters", "etcd"} else {}
         there = {node.name: node for node in nodes(world.kube, [host.name for host in hosts])}
     except ScalerError as e:
         raise PreflightError(
             f"what depends on {', '.join(host.name for host in hosts)} cannot be seen: {e.message}",
             hint=f"{e.hint or 'mend it first'}; nothing was touched",
         ) from e
-    for host in hosts if world.plan.makes != "etcd" else ():
-        node = there.get(host.name)
-        mark = node.metadata.annotations.get(RUN_ANNOTATION, "") if node else world.run
-        if mark != world.run:
-            found[host.name] = f"its node is run {mark}'s" if mark else "its node was finished, or is not scaler's"
-        elif node and not node.spec.unschedulable:
-            found[host.name] = "its node takes pods; scaler remove-node takes it away"
     for host in hosts:
-        other = _other_claim(world, host)
-        if other:
-            found[host.name] = f"the files on it are run {other}'s"
+        node = there.get(host.name) if world.plan.makes != "etcd" else None
+        why = (_not_ours(world, node) if node else "") or _other_claim(world, host)
+        if why:
+            found.setdefault(host.name, why)
     return {host.name: found[host.name] for host in hosts if host.name in found}
 
 
+def _depended_on(world: World) -> dict[str, str]:
+    """Return the hosts that vote in etcd, or that a load balancer knows."""
+    found: dict[str, str] = {}
+    for row in sets.look(world, configured=True).rows:
+        if row.title == "etcd's voters":
+            found |= dict.fromkeys(row.hosts, "it votes in etcd, and a voter is never taken out by itself")
+        elif row.title.startswith("backends of"):
+            found |= {name: found.get(name, f"a load balancer knows it ({row.title})") for name in row.hosts}
+    return found
+
+
+def _not_ours(world: World, node: Node) -> str:
+    """Return why the node may not be deleted; an empty string where it is this run's and takes no pods."""
+    mark = node.metadata.annotations.get(RUN_ANNOTATION, "")
+    if mark != world.run:
+        return f"its node is run {mark}'s" if mark else "its node was finished, or is not scaler's"
+    return "" if node.spec.unschedulable else "its node takes pods; scaler remove-node takes it away"
+
+
 def _other_claim(world: World, host: Host) -> str:
-    """Return the other run that placed files on ``host`` last; nothing where none did, or where it cannot be asked."""
+    """Tell of another run that placed files on ``host``; nothing where none did, or where it cannot be asked."""
     for path in RECEIPTS:
         # A host that is dead keeps nobody from taking its learner and its node out.
         with suppress(ScalerError, ValueError):
             said = world.ssh.run(host, ["cat", path])
             run = json.loads(said.out).get("claim", {}).get("run", "") if said.status == 0 else ""
             if run not in {"", world.run}:
-                return str(run)
+                return f"the files on it are run {run}'s"
     return ""

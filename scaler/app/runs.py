@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from scaler.engine import history
 from scaler.errors import InputError
-from scaler.plan.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from scaler.app.session import Session
     from scaler.engine.history import Run
     from scaler.model.inventory import Cluster, Host
+    from scaler.plan.plan import Plan
 
 
 def warning(cluster: str) -> str:
