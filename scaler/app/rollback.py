@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler import steps
-from scaler.app.session import new_run_id
 from scaler.engine import history
-from scaler.engine.journal import Journal
-from scaler.engine.run import Engine
 from scaler.errors import InputError, PreflightError, ScalerError
 from scaler.gateways.kube import nodes
 from scaler.plan.plan import Plan
@@ -83,10 +80,8 @@ def prepare(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Ca
 
 def roll_back(session: Session, prepared: Prepared, observers: Iterable[Observer]) -> Outcome:
     """Take it back, journalled as a run of its own; steps undo in the name of the run that began them."""
-    name = new_run_id(session.clock.now())
-    with closing(Journal(session.cluster.name, name)) as journal:
-        engine = Engine(_world(session, prepared.of), [journal, *observers], run=name)
-        return engine.roll_back(prepared.plan, prepared.begun, prepared.keeps)
+    world = _world(session, prepared.of)
+    return session.roll_back(world, prepared.plan, prepared.begun, prepared.keeps, observers)
 
 
 def _rollbacks(all_runs: Sequence[Run]) -> set[str]:
