@@ -29,3 +29,8 @@ def prepare(session: Session, hosts: Sequence[Host], *, allow_even: bool, progre
         allow_even=allow_even,
         warnings=looked.warnings,
     )
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
+    return prepare(session, plan.hosts, allow_even=plan.allow_even, progress=progress)

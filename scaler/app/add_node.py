@@ -108,6 +108,11 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
 
 
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing; one unfit host refuses all."""
+    return prepare(session, plan.hosts, keep_going=False, progress=progress).plan
+
+
 def _examine(
     session: Session,
     candidates: Sequence[Host],

@@ -58,3 +58,9 @@ def prepare(session: Session, *, progress: Callable[[str], None]) -> Plan:
     if problems:
         raise PreflightError("\n".join(e.message for e in problems), hint=problems[0].hint or "nothing was touched")
     return plan
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what is to be made; every step compares before it acts."""
+    del plan
+    return prepare(session, progress=progress)

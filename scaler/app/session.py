@@ -25,7 +25,7 @@ from scaler.gateways.store import Binary, Store, cache_dir
 from scaler.steps.base import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Observer
     from scaler.model.inventory import Cluster
@@ -96,11 +96,21 @@ class Session:
         """Run ``plan``, journalled."""
         run = new_run_id(self.clock.now())
         world = self.world(plan, run)
-        journal = Journal(self.cluster.name, run)
-        try:
+        with closing(Journal(self.cluster.name, run)) as journal:
             return Engine(world, [journal, *observers]).run()
-        finally:
-            journal.close()
+
+    def roll_back(
+        self,
+        world: World,
+        plan: Plan,
+        begun: Mapping[str, Sequence[str]],
+        keeps: Mapping[str, str],
+        observers: Iterable[Observer],
+    ) -> Outcome:
+        """Take back what ``world``'s run has ``begun``, journalled as a run of its own that ``plan`` describes."""
+        run = new_run_id(self.clock.now())
+        with closing(Journal(self.cluster.name, run)) as journal:
+            return Engine(world, [journal, *observers], run=run).roll_back(plan, begun, keeps)
 
 
 def new_run_id(now: datetime) -> str:

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from scaler.cli.options import Cluster, Format, Hosts, Key, Name, PlanOnly, SshPort, User, Yes, confirm
+from scaler.cli.options import (
+    Cluster,
+    Format,
+    Hosts,
+    Key,
+    Name,
+    PlanOnly,
+    SshPort,
+    User,
+    Yes,
+    confirm,
+    warn_of_unfinished,
+)
 from scaler.ui.report import Output, reporting
 
 _EPILOG = """Examples:
@@ -50,6 +62,7 @@ def add_node(
         known = read_cluster(cluster)
         chosen = use_case.choose(known, [] if new else hosts, [new] if new else [])
         with locked(known.name, f"add-node {' '.join(h.name for h in chosen)}"), opened(known) as session:
+            warn_of_unfinished(report, known.name)
             ready = use_case.prepare(session, chosen, keep_going=keep_going, progress=report.say)
             if output is Output.text:
                 plan_view.show(ready.plan, known.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from scaler.cli.options import confirm
+from scaler.cli.options import confirm, warn_of_unfinished
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def grow(
         known = read_cluster(cluster)
         chosen = choose(known, [] if whole else names, [whole] if whole else [], to_be=to_be)
         with locked(known.name, f"{verb} {' '.join(host.name for host in chosen)}"), opened(known) as session:
+            warn_of_unfinished(report, known.name)
             wanted = prepare(session, chosen, allow_even=allow_even, progress=report.say)
             if output is Output.text:
                 plan_view.show(wanted, known.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm
+from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm, warn_of_unfinished
 from scaler.ui.report import Output, reporting
 
 _EPILOG = """Example: scaler init --cluster lab"""
@@ -25,6 +25,7 @@ def init(cluster: Cluster, plan: PlanOnly = False, yes: Yes = False, output: For
 
         known = read_cluster(cluster)
         with locked(known.name, "init"), opened(known) as session:
+            warn_of_unfinished(report, known.name)
             wanted = use_case.prepare(session, progress=report.say)
             if output is Output.text:
                 plan_view.show(wanted, known.settings)

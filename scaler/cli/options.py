@@ -33,6 +33,15 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be done, change nothing.")]
 
 
+def warn_of_unfinished(report: Report, cluster: str) -> None:
+    """Tell that an earlier run is unfinished; it is no reason to refuse, since every command looks at what is there."""
+    from scaler.app.runs import warning
+
+    told = warning(cluster)
+    if told:
+        report.say(f"warning: {told}")
+
+
 def confirm(report: Report, *, yes: bool) -> None:
     """Ask once before anything is changed; without a terminal, --yes is the only yes."""
     if yes:

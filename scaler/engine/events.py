@@ -16,6 +16,7 @@ Kind = Literal[
     "step-fact",
     "step-done",
     "host-failed",
+    "undo-intent",
     "host-undone",
     "host-left",
     "run-ended",
@@ -25,7 +26,8 @@ Kind = Literal[
 class Event(Value):
     """One thing that happened, at a time in UTC.
 
-    ``data`` holds the plan in a run's first event, and in a step's facts what a later run must know, like an ID.
+    ``data`` holds the plan in a run's first event, in a step's facts what a later run must know, like an ID, and in a
+    run's last event its ``status``. ``version`` is that of the journal's form, in the first event.
     """
 
     kind: Kind
@@ -35,6 +37,7 @@ class Event(Value):
     hosts: tuple[str, ...] = ()
     message: str = ""
     data: dict[str, Any] = Field(default={})
+    version: int = 0
 
 
 class Observer(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from scaler.engine.events import Event
 
 STATE_VARIABLE = "SCALER_STATE_DIR"
+# What a step may tell until its end: facts, failures of many hosts with the logs of their units.
+RESERVED_BYTES = 256 * 1024
+_NO_RESERVING = {errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ESPIPE}
 
 
 def state_dir() -> Path:
@@ -26,23 +31,50 @@ def state_dir() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or platformdirs.user_state_path("scaler"))
 
 
+def runs_dir(cluster: str) -> Path:
+    """Return where the journals of ``cluster`` are."""
+    return state_dir() / cluster / "runs"
+
+
+def lines(path: Path) -> list[str]:
+    """Return a journal's lines; what was reserved behind them and never written is no line."""
+    text = path.read_bytes().rstrip(b"\0").decode("utf-8", errors="replace")
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def facts(cluster: str) -> Iterator[dict[str, Any]]:
     """Yield what the steps of all runs on ``cluster`` noted, oldest run first; a torn last line is passed over."""
-    for path in sorted((state_dir() / cluster / "runs").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for path in sorted(runs_dir(cluster).glob("*.jsonl")):
+        for line in lines(path):
             with contextlib.suppress(ValueError):
                 told = json.loads(line)
                 if told.get("kind") == "step-fact":
                     yield told.get("data", {})
 
 
+def is_open(path: Path) -> bool:
+    """Tell whether the process that writes the journal still lives."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 class Journal:
-    """An observer that writes ``<state>/<cluster>/runs/<run>.jsonl``, 0600, each line flushed to the disk."""
+    """An observer that writes ``<state>/<cluster>/runs/<run>.jsonl``, 0600, each line flushed to the disk.
+
+    Before each step room for what it will tell is reserved, so that a disk that fills up meanwhile stops the run before
+    a step and never between an act and its record. While the file is open it is locked, which ends with the process.
+    """
 
     def __init__(self, cluster: str, run: str) -> None:
-        self.path = state_dir() / cluster / "runs" / f"{run}.jsonl"
+        self.path = runs_dir(cluster) / f"{run}.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._length = 0
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         fsync_directory(self.path.parent)
 
     def hear(self, event: Event) -> None:
@@ -50,9 +82,13 @@ class Journal:
         if event.kind == "step-progress":
             return
         try:
+            if event.kind in {"run-started", "step-intent", "undo-intent"}:
+                self._reserve()
             line = event.model_dump_json(exclude_defaults=True).encode() + b"\n"
             while line:
-                line = line[os.write(self._descriptor, line) :]
+                written = os.write(self._descriptor, line)
+                self._length += written
+                line = line[written:]
             os.fsync(self._descriptor)
         except OSError as e:
             raise ScalerError(
@@ -60,6 +96,16 @@ class Journal:
                 hint="the run stops before its next step; make room, then run the same command again",
             ) from e
 
+    def _reserve(self) -> None:
+        try:
+            os.posix_fallocate(self._descriptor, self._length, RESERVED_BYTES)
+        except OSError as e:
+            # Where the filesystem cannot reserve, a full disk shows when a line is written.
+            if e.errno not in _NO_RESERVING:
+                raise
+
     def close(self) -> None:
-        """Close the file."""
+        """Give back what was reserved and not used, and close the file."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, self._length)
         os.close(self._descriptor)

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from scaler import steps
 from scaler.engine.events import Event
+from scaler.engine.history import VERSION
+from scaler.engine.undo import has_something_to_take_back, take_back
 from scaler.errors import AbortedError, ScalerError
-from scaler.steps.base import Irreversible
+from scaler.plan.plan import StepSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Kind, Observer
     from scaler.model.inventory import Host
-    from scaler.plan.plan import Plan, StepSpec
+    from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
-GO_ON = "run the same command again: it looks at what is there and goes on from it"
 
 
 @contextmanager
@@ -60,8 +61,10 @@ class Outcome:
 class Engine:
     """Runs one plan in one world, and tells its observers."""
 
-    def __init__(self, world: World, observers: Iterable[Observer]) -> None:
+    def __init__(self, world: World, observers: Iterable[Observer], *, run: str = "") -> None:
         self._world = world
+        # A rollback acts in the world of the run that it takes back, and is a run of its own.
+        self._run = run or world.run
         self._observers = tuple(observers)
         # Reentrant, since a signal may come while an event is being told.
         self._telling = threading.RLock()
@@ -76,25 +79,51 @@ class Engine:
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
         plan = self._world.plan
-        self._tell("run-started", hosts=[host.name for host in plan.hosts], data=plan.to_json())
+        with self._telling_how_it_ends(plan, f"scaler runs resume {self._run}, or scaler runs rollback {self._run}"):
+            for spec in plan.steps:
+                if self._stop:
+                    raise AbortedError(f"stopped in order before step {spec.step} of run {self._run}")
+                if not self._step(plan, spec):
+                    break
+        return self._ended(self._made())
+
+    def roll_back(self, plan: Plan, begun: Mapping[str, Sequence[str]], keeps: Mapping[str, str]) -> Outcome:
+        """Take back the steps that an earlier run has ``begun`` for each host, but for hosts that something ``keeps``.
+
+        Here a host that made it is one on which nothing of the earlier run is left.
+        """
+        self._begun = [StepSpec(step=step, hosts=(name,)) for name, told in begun.items() for step in told]
+        self._committed = dict(keeps)
+        with self._telling_how_it_ends(plan, f"scaler runs rollback {plan.rolls_back} goes on"):
+            for host in plan.hosts:
+                if self._stop:
+                    raise AbortedError(f"stopped in order before {host.name}, in run {self._run}")
+                self._clock_must_be_steady()
+                self._undo(host)
+        self._failed = dict(self._left)
+        return self._ended(tuple(host.name for host in plan.hosts if host.name not in self._left))
+
+    @contextmanager
+    def _telling_how_it_ends(self, plan: Plan, hint: str) -> Iterator[None]:
+        """Tell the beginning, and the end where it is not the outcome's; ``hint`` says how to go on."""
+        names = [host.name for host in plan.hosts]
+        self._tell("run-started", hosts=names, data=plan.to_json(), version=VERSION)
         try:
             with interruptible(self._interrupted):
-                for spec in plan.steps:
-                    if self._stop:
-                        raise AbortedError(
-                            f"stopped in order before step {spec.step} of run {self._world.run}", hint=GO_ON
-                        )
-                    if not self._step(plan, spec):
-                        break
+                yield
         except ScalerError as e:
-            self._tell("run-ended", message=e.message)
+            status = "stopped" if isinstance(e, AbortedError) else "failed"
+            self._tell("run-ended", message=e.message, data={"status": status})
+            e.hint = f"{e.hint}; {hint}" if e.hint else hint
             raise
         except KeyboardInterrupt:
-            self._tell("run-ended", message="aborted by a second interruption")
-            raise AbortedError(f"aborted in the middle of run {self._world.run}", hint=GO_ON) from None
+            self._tell("run-ended", message="aborted by a second interruption", data={"status": "aborted"})
+            raise AbortedError(f"aborted in the middle of run {self._run}", hint=hint) from None
+
+    def _ended(self, made: tuple[str, ...]) -> Outcome:
         outcome = Outcome(
-            run=self._world.run,
-            made=self._made(),
+            run=self._run,
+            made=made,
             failed=self._failed,
             left=self._left,
             seconds=self._seconds,
@@ -102,7 +131,8 @@ class Engine:
             later=self._world.later,
             waiting=self._waiting(),
         )
-        self._tell("run-ended", hosts=outcome.made, message="done" if not self._failed else "some hosts failed")
+        status, message = ("failed", "some hosts failed") if self._failed else ("done", "done")
+        self._tell("run-ended", hosts=outcome.made, message=message, data={"status": status})
         return outcome
 
     def _made(self) -> tuple[str, ...]:
@@ -126,8 +156,7 @@ class Engine:
         names = [host.name for host in hosts]
         self._clock_must_be_steady()
         self._tell("step-intent", spec.step, names)
-        self._world.say = lambda message: self._tell("step-progress", spec.step, names, message)
-        self._world.note = lambda data: self._tell("step-fact", spec.step, names, data=data)
+        self._hears(spec.step, names)
         self._begun.append(spec)
         began = self._world.clock.monotonic()
         failures = self._apply(spec, hosts)
@@ -176,17 +205,25 @@ class Engine:
             self._left[host.name] = self._committed[host.name]
             self._tell("host-left", hosts=[host.name], message=self._left[host.name])
             return
-        begun = [spec for spec in reversed(self._begun) if host.name in spec.hosts]
-        if all(isinstance(steps.find(spec.step), Irreversible) for spec in begun):
+        begun = [spec.step for spec in self._begun if host.name in spec.hosts]
+        if not has_something_to_take_back(begun):
             return
-        for spec in begun:
-            try:
-                steps.find(spec.step).undo(self._world, host)
-            except ScalerError as e:
-                self._left[host.name] = f"{e.message}; its node, if it has one, stays cordoned; the next run goes on"
-                self._tell("host-left", spec.step, [host.name], self._left[host.name])
-                return
-        self._tell("host-undone", hosts=[host.name])
+
+        def begins(step: str) -> None:
+            self._tell("undo-intent", step, [host.name])
+            self._hears(step, [host.name])
+
+        step, why = take_back(self._world, host, begun, begins)
+        if step:
+            self._left[host.name] = f"{why}; its node, if it has one, stays cordoned; the next run goes on"
+            self._tell("host-left", step, [host.name], self._left[host.name])
+        else:
+            self._tell("host-undone", hosts=[host.name])
+
+    def _hears(self, step: str, names: Sequence[str]) -> None:
+        """Let what the step says and notes be told as its own."""
+        self._world.say = lambda message: self._tell("step-progress", step, names, message)
+        self._world.note = lambda data: self._tell("step-fact", step, names, data=data)
 
     def _tell(
         self,
@@ -195,15 +232,17 @@ class Engine:
         hosts: Sequence[str] = (),
         message: str = "",
         data: dict[str, Any] | None = None,
+        version: int = 0,
     ) -> None:
         event = Event(
             kind=kind,
             at=self._world.clock.now(),
-            run=self._world.run,
+            run=self._run,
             step=step,
             hosts=tuple(hosts),
             message=message,
             data=data or {},
+            version=version,
         )
         with self._telling:
             for observer in self._observers:

@@ -40,7 +40,8 @@ class Plan(Value):
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
     ``leaves`` the one that they go out of, in a plan that takes hosts away. ``dead`` are those of ``hosts`` that were
-    proven to be gone; no step ever contacts them.
+    proven to be gone; no step ever contacts them. ``allow_even`` is the operator's own word. ``resumes`` and
+    ``rolls_back`` name the earlier run that this one goes on with, or takes back.
     """
 
     change: str
@@ -55,6 +56,9 @@ class Plan(Value):
     leaves: Literal["", "workers", "masters", "etcd"] = ""
     dead: tuple[NodeName, ...] = ()
     drain: Drain | None = None
+    allow_even: bool = False
+    resumes: str = ""
+    rolls_back: str = ""
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""

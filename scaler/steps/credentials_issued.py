@@ -59,6 +59,8 @@ class CredentialsIssued:
         objects = [_token(world, *tokens[name]) for name in keys]
         objects += [_request(requests[name], request(key, Subject("system:kube-proxy"))) for name, key in keys.items()]
         world.tokens.update({name: token[0] for name, token in tokens.items()})
+        # Not their secrets; a rollback deletes them before they end.
+        world.note({"tokens": {name: token[0] for name, token in tokens.items()}})
         with ThreadPoolExecutor(max_workers=1) as pool:
             bound = pool.submit(world.kube.create, [binding()], apply=True)
             world.kube.create(objects)

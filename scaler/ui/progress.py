@@ -36,6 +36,8 @@ class Progress:
         if event.kind == "step-intent":
             self._began = event.at
             self._spin(f"{steps.find(event.step).title} ({who})")
+        elif event.kind == "undo-intent":
+            self._spin(f"taking back: {steps.find(event.step).title} ({who})")
         elif event.kind == "step-progress" and self._status is not None:
             self._status.update(f"{steps.find(event.step).title}: {event.message}")
         elif event.kind == "step-progress" and event.message.startswith("interrupted"):

@@ -439,6 +439,8 @@ class FakeControlPlane:
             case ["cat", "/etc/nginx/nginx.conf"]:
                 servers = self.balancers[host.name].servers.values()
                 return Said(0, "".join(f"  server {address}:6443 max_fails=1;\n" for address in servers), "")
+            case ["cat", "/var/lib/scaler/master.json"] if machine.claim:
+                return Said(0, json.dumps({"claim": machine.claim}), "")
             case ["ip", "-json", "address", "show"]:
                 return Said(0, json.dumps(self._addresses(host)), "")
             case ["systemctl", "disable", "--now", unit]:

@@ -47,5 +47,6 @@ def plan(
         warnings=(*warnings, *told),
         untouched="workers, load balancers' files, and the members of etcd that are there: none is restarted",
         on_failure="undo",
+        allow_even=allow_even,
         makes="etcd",
     )

@@ -82,6 +82,7 @@ def plan(
         )
         + "the members of etcd that are there are never restarted",
         on_failure="undo",
+        allow_even=allow_even,
         makes="masters",
     )
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.app import add_etcd, add_master
+from scaler.app import add_etcd, add_master, runs
+from scaler.engine import history
 from tests.fakes.control_plane import FakeControlPlane
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from scaler.engine.events import Event
     from scaler.engine.run import Outcome
+    from scaler.plan.plan import Plan
+    from tests.fakes.session import FakeSession
 
 STEPS = 20
 
@@ -60,8 +63,22 @@ def run(there: FakeControlPlane, killer: Killer | None = None) -> Outcome | None
     session = there.session()
     prepare: Callable[..., Any] = add_etcd.prepare if there.makes == "etcd" else add_master.prepare
     plan = prepare(session, there.new, allow_even=False, progress=lambda _: None)
-    if plan.empty:
-        return None
+    return None if plan.empty else done(there, session, plan, killer)
+
+
+def resume(there: FakeControlPlane, killer: Killer | None = None) -> Outcome | None:
+    """Go on with the run that is unfinished; where none is, run the command."""
+    all_runs = history.runs("prod")
+    if not history.unfinished(all_runs):
+        return run(there, killer)
+    old = runs.to_resume(all_runs, "")
+    session = there.session()
+    plan = runs.resumed(session, old, all_runs, progress=lambda _: None)
+    assert plan.resumes == old.name
+    return done(there, session, plan, killer)
+
+
+def done(there: FakeControlPlane, session: FakeSession, plan: Plan, killer: Killer | None) -> Outcome | None:
     there.etcd.changed = [killer.changed] if killer else []
     there.heard = [killer.done] if killer else []
     try:
@@ -128,13 +145,19 @@ def whole(make: Callable[[Path], FakeControlPlane], place: Callable[[], Path]) -
     return MADE[make]
 
 
-def resumes(make: Callable[[Path], FakeControlPlane], kills: list[tuple[str, int]], place: Callable[[], Path]) -> None:
+def resumes(
+    make: Callable[[Path], FakeControlPlane],
+    kills: list[tuple[str, int]],
+    place: Callable[[], Path],
+    by: Callable[..., Outcome | None] = run,
+) -> None:
     wanted = whole(make, place)
     there = make(place())
     for kill in kills:
-        run(there, Killer(*kill))
+        by(there, Killer(*kill))
         assert there.etcd.quorate_ever_since
-    last = run(there)
+    last = by(there)
+    assert history.unfinished(history.runs("prod")) == []
     assert last is None or (last.failed, last.left) == ({}, {})
     assert end(there) == wanted
     assert there.outages == []
@@ -192,7 +215,7 @@ def test_a_finished_change_has_nothing_to_do(place: Callable[[], Path]) -> None:
 
 @pytest.mark.parametrize("number", range(STEPS))
 def test_add_master_resumes_before_every_step_of_a_host(number: int, place: Callable[[], Path]) -> None:
-    resumes(third, [("step-intent", number)], place)
+    resumes(third, [("step-intent", number)], place, by=resume)
 
 
 @pytest.mark.parametrize("number", range(2))
@@ -236,7 +259,7 @@ KILLS = st.one_of(
 @settings(max_examples=6)
 def test_add_master_resumes_however_often_it_is_killed(kills: list[tuple[str, int]]) -> None:
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as directory:
-        resumes(masters, kills, _places(patched, Path(directory)))
+        resumes(masters, kills, _places(patched, Path(directory)), by=resume)
 
 
 @given(kills=st.lists(KILLS, min_size=1, max_size=3))

@@ -152,6 +152,7 @@ def test_every_step_is_told_before_and_after_and_every_host_by_name(set_up: Call
         ("run-started", "", ("n1", "n2")),
         ("step-intent", "a", ("n1", "n2")),
         ("host-failed", "a", ("n2",)),
+        ("undo-intent", "a", ("n2",)),
         ("host-undone", "", ("n2",)),
         ("step-done", "a", ("n1",)),
         ("run-ended", "", ("n1",)),

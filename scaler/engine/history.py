@@ -1,0 +1,230 @@
+"""Read journals: which runs there were, how each ended, and which hosts one left half-way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from scaler import steps
+from scaler.engine.events import Event
+from scaler.engine.journal import is_open, lines, runs_dir
+from scaler.errors import InputError
+from scaler.plan.plan import Plan
+from scaler.steps.base import Irreversible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+VERSION = 1
+"""The form of the journals that this scaler writes, and goes on with."""
+
+SETTLED = {"done", "failed"}
+ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as its journal tells it; ``problem`` says what of the journal is not understood."""
+
+    name: str
+    events: tuple[Event, ...]
+    plan: Plan | None = None
+    problem: str = ""
+    going: bool = False
+
+    @property
+    def began(self) -> datetime | None:
+        """Return when it began."""
+        return self.events[0].at if self.events else None
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it took, as far as it has told."""
+        return (self.events[-1].at - self.events[0].at).total_seconds() if self.events else 0.0
+
+    @property
+    def change(self) -> str:
+        """Return the change, as the command is called."""
+        return str((self.plan.change if self.plan else self._first.get("change")) or "?")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the names of the plan's hosts."""
+        return self.events[0].hosts if self.events else ()
+
+    @property
+    def _first(self) -> dict[str, Any]:
+        return self.events[0].data if self.events else {}
+
+    @property
+    def status(self) -> str:
+        """Return running, done, failed, stopped, aborted, interrupted (killed), or unreadable."""
+        if self.going:
+            return "running"
+        if not self.events:
+            return "unreadable"
+        ended = next((event for event in reversed(self.events) if event.kind == "run-ended"), None)
+        if ended is None:
+            return "interrupted"
+        return str(ended.data.get("status") or ("done" if ended.message == "done" else "failed"))
+
+    @property
+    def begun(self) -> dict[str, tuple[str, ...]]:
+        """Return the steps that were begun for each host, in order."""
+        return self._steps("step-intent")
+
+    @property
+    def completed(self) -> dict[str, tuple[str, ...]]:
+        """Return the steps that succeeded for each host, in order."""
+        return self._steps("step-done")
+
+    def _steps(self, kind: str) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for event in self.events:
+            for host in event.hosts if event.kind == kind else ():
+                found[host] = (*found.get(host, ()), event.step)
+        return found
+
+    @property
+    def finished(self) -> set[str]:
+        """Return the hosts that have been through all their steps."""
+        plan = self.plan
+        if plan is None:
+            return set()
+        wanted = {name: tuple(spec.step for spec in plan.steps if name in spec.hosts) for name in self.hosts}
+        return {name for name in self.hosts if self.completed.get(name, ()) == wanted[name]}
+
+    @property
+    def undone(self) -> set[str]:
+        """Return the hosts on which everything was taken back; of a rollback those that it was done with."""
+        told = {host for event in self.events if event.kind == "host-undone" for host in event.hosts}
+        if self.change == ROLLBACK and self.events[-1].kind == "run-ended":
+            told |= set(self.events[-1].hosts)
+        return told
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Return the hosts that failed, and why."""
+        return self._told("host-failed")
+
+    @property
+    def left(self) -> dict[str, str]:
+        """Return the hosts where something was not taken back, and why."""
+        return self._told("host-left")
+
+    def _told(self, kind: str) -> dict[str, str]:
+        return {host: event.message for event in self.events if event.kind == kind for host in event.hosts}
+
+    @property
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what its steps noted."""
+        return [event.data for event in self.events if event.kind == "step-fact"]
+
+    @property
+    def half_way(self) -> set[str]:
+        """Return the hosts that it neither finished nor gave back; a run that failed has none that it never began."""
+        if self.plan is None or self.going or self.change == ROLLBACK:
+            return set()
+        hosts = set(self.hosts) - self.finished - self.undone
+        if self.status != "failed":
+            return hosts
+        return {name for name in hosts if name in self.begun and not self._left_no_trace(name)}
+
+    def _left_no_trace(self, name: str) -> bool:
+        """Tell whether the failed host had only steps before it failed that have nothing to take back."""
+        gives_back = self.plan is not None and self.plan.on_failure != "stop"
+        only = all(isinstance(steps.find(step), Irreversible) for step in self.begun[name] if step in known_steps())
+        return gives_back and name in self.failed and name not in self.left and only
+
+    def must_be_understood(self) -> Plan:
+        """Return the plan; raises InputError where the journal is not this scaler's to go on with."""
+        again = "run the command that it was again: it looks at what is there"
+        if self.plan is None or self.problem:
+            raise InputError(f"run {self.name}: {self.problem or 'its journal has no plan'}", hint=again)
+        version = self.events[0].version
+        if version != VERSION:
+            raise InputError(
+                f"run {self.name}: its journal has form {version}, this scaler goes on with form {VERSION} only",
+                hint=again,
+            )
+        unknown = sorted({spec.step for spec in self.plan.steps} - known_steps())
+        if unknown:
+            raise InputError(f"run {self.name}: this scaler has no step {', '.join(unknown)}", hint=again)
+        return self.plan
+
+
+def known_steps() -> set[str]:
+    """Return the names of all steps there are."""
+    return {module.name for module in iter_modules(steps.__path__)}
+
+
+def runs(cluster: str) -> list[Run]:
+    """Return all runs on ``cluster``, oldest first; one whose journal is not understood is there too."""
+    found = [read(path) for path in sorted(runs_dir(cluster).glob("*.jsonl"))]
+    return sorted(found, key=_order)
+
+
+def _order(run: Run) -> tuple[str, str]:
+    return (run.began.isoformat() if run.began else "", run.name)
+
+
+def read(path: Path) -> Run:
+    """Read one journal; a last line that a crash tore off is dropped."""
+    name = path.stem
+    try:
+        going, told = is_open(path), lines(path)
+    except OSError as e:
+        return Run(name, (), problem=f"{path} cannot be read: {e.strerror}")
+    events: list[Event] = []
+    problem = ""
+    for number, line in enumerate(told, 1):
+        try:
+            events.append(Event.model_validate(json.loads(line)))
+        except ValueError:
+            if number < len(told) or line.endswith("}"):
+                problem = problem or f"{path}: line {number} is not understood"
+    if not events or events[0].kind != "run-started":
+        return Run(name, tuple(events), problem=problem or f"{path} has no beginning", going=going)
+    try:
+        plan = Plan.model_validate(events[0].data)
+    except ValidationError as e:
+        where = ".".join(str(part) for part in e.errors()[0]["loc"])
+        return Run(name, tuple(events), problem=f"{path}: its plan is of another scaler ({where})", going=going)
+    return Run(name, tuple(events), plan, problem, going)
+
+
+def find(all_runs: Sequence[Run], name: str) -> Run:
+    """Return the run called ``name``, or the only one whose name begins with it."""
+    fitting = [run for run in all_runs if run.name == name] or [run for run in all_runs if run.name.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise InputError(f"several runs begin with {name}: {', '.join(run.name for run in fitting)}")
+    raise InputError(f"there is no run {name}", hint="scaler runs list shows them")
+
+
+def taken_over(run: Run, all_runs: Sequence[Run]) -> dict[str, str]:
+    """Return the hosts of ``run`` that a later run began, or took back for it, with that run's name."""
+    found: dict[str, str] = {}
+    for later in all_runs:
+        if _order(later) <= _order(run) or later.plan is None:
+            continue
+        if later.change == ROLLBACK:
+            mine = set()
+            if later.plan.rolls_back == run.name:
+                mine = set(run.hosts) if later.status == "done" else later.undone
+        else:
+            mine = set(run.hosts) if later.plan.resumes == run.name else set(later.begun)
+        found |= {host: later.name for host in run.hosts if host in mine}
+    return found
+
+
+def unfinished(all_runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that left hosts half-way which no later run took over."""
+    return [run for run in all_runs if run.half_way - set(taken_over(run, all_runs))]
