@@ -19,6 +19,7 @@ Kind = Literal[
     "host-undone",
     "host-left",
     "run-ended",
+    "lease-left",
 ]
 
 

@@ -26,6 +26,11 @@ def state_dir() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or platformdirs.user_state_path("scaler"))
 
 
+def journalled(cluster: str) -> set[str]:
+    """Return the runs whose journals are here."""
+    return {path.stem for path in (state_dir() / cluster / "runs").glob("*.jsonl")}
+
+
 def facts(cluster: str) -> Iterator[dict[str, Any]]:
     """Yield what the steps of all runs on ``cluster`` noted, oldest run first; a torn last line is passed over."""
     for path in sorted((state_dir() / cluster / "runs").glob("*.jsonl")):
@@ -61,5 +66,7 @@ class Journal:
             ) from e
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one of a run that did not come to begin is removed."""
+        if os.fstat(self._descriptor).st_size == 0:
+            self.path.unlink(missing_ok=True)
         os.close(self._descriptor)

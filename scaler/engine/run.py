@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scaler import steps
 from scaler.engine.events import Event
+from scaler.engine.interrupts import Interrupts
 from scaler.errors import AbortedError, ScalerError
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from scaler.engine.events import Kind, Observer
     from scaler.model.inventory import Host
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
 GO_ON = "run the same command again: it looks at what is there and goes on from it"
-
-
-@contextmanager
-def interruptible(act: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT call ``act`` meanwhile, where this is the thread that gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: act())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @dataclass
@@ -58,11 +44,16 @@ class Outcome:
 
 
 class Engine:
-    """Runs one plan in one world, and tells its observers."""
+    """Runs one plan in one world, and tells its observers.
 
-    def __init__(self, world: World, observers: Iterable[Observer]) -> None:
+    An observer's ScalerError ends the run, as that of a journal on a full disk. One that breaks in any other way, like
+    a display whose terminal is gone, is not told any more, and the run goes on.
+    """
+
+    def __init__(self, world: World, observers: Iterable[Observer], interrupts: Interrupts | None = None) -> None:
         self._world = world
-        self._observers = tuple(observers)
+        self._observers = list(observers)
+        self.interrupts = interrupts or Interrupts()
         # Reentrant, since a signal may come while an event is being told.
         self._telling = threading.RLock()
         self._failed: dict[str, str] = {}
@@ -71,16 +62,17 @@ class Engine:
         self._committed: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
-        self._stop = False
+        self._tells = 0
+        self._to_say = ""
 
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
         plan = self._world.plan
         self._tell("run-started", hosts=[host.name for host in plan.hosts], data=plan.to_json())
         try:
-            with interruptible(self._interrupted):
+            with self.interrupts.listening(), self.interrupts.abortable(self._interrupted):
                 for spec in plan.steps:
-                    if self._stop:
+                    if self.interrupts.count:
                         raise AbortedError(
                             f"stopped in order before step {spec.step} of run {self._world.run}", hint=GO_ON
                         )
@@ -125,6 +117,7 @@ class Engine:
             return bool(not spec.hosts or set(self._failed) < {host.name for host in plan.hosts})
         names = [host.name for host in hosts]
         self._clock_must_be_steady()
+        self._world.fence()
         self._tell("step-intent", spec.step, names)
         self._world.say = lambda message: self._tell("step-progress", spec.step, names, message)
         self._world.note = lambda data: self._tell("step-fact", spec.step, names, data=data)
@@ -145,11 +138,12 @@ class Engine:
         return not failures or plan.on_failure == "isolate"
 
     def _interrupted(self) -> None:
-        """Stop before the next step; a second interruption aborts at once."""
-        if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-        self._world.say("interrupted: the step that runs is finished first; interrupt again to abort at once")
+        """Say that the run stops before its next step; what is just being told is told to its end first."""
+        message = "interrupted: the step that runs is finished first; interrupt again to abort at once"
+        if self._tells:
+            self._to_say = message
+        else:
+            self._world.say(message)
 
     def _offset(self) -> float:
         return self._world.clock.now().timestamp() - self._world.clock.monotonic()
@@ -176,6 +170,7 @@ class Engine:
             self._left[host.name] = self._committed[host.name]
             self._tell("host-left", hosts=[host.name], message=self._left[host.name])
             return
+        self._world.fence()
         begun = [spec for spec in reversed(self._begun) if host.name in spec.hosts]
         if all(isinstance(steps.find(spec.step), Irreversible) for spec in begun):
             return
@@ -206,5 +201,20 @@ class Engine:
             data=data or {},
         )
         with self._telling:
-            for observer in self._observers:
-                observer.hear(event)
+            self._tells += 1
+            try:
+                for observer in tuple(self._observers):
+                    self._hear(observer, event)
+            finally:
+                self._tells -= 1
+        if self._to_say and not self._tells:
+            message, self._to_say = self._to_say, ""
+            self._world.say(message)
+
+    def _hear(self, observer: Observer, event: Event) -> None:
+        try:
+            observer.hear(event)
+        except ScalerError:
+            raise
+        except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where nobody reads what it prints
+            self._observers.remove(observer)

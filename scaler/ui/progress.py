@@ -52,6 +52,8 @@ class Progress:
             console.print(f"↩ {who}: what this run did there was taken back", markup=False)
         elif event.kind == "run-ended":
             self._stop()
+        elif event.kind == "lease-left":
+            console.print(f"warning: {event.message}", markup=False, style="yellow")
 
     def _spin(self, text: str) -> None:
         self._stop()

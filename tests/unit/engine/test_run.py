@@ -242,7 +242,7 @@ def test_a_clock_that_is_slewed_a_little_stops_nothing(set_up: Callable[..., Set
 def test_the_first_interruption_ends_the_step_and_stops_in_order(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
     verbs = {"a": Small("a", trail), "b": Small("b", trail)}
-    verbs["a"].meanwhile = lambda _: setup.engine._interrupted()
+    verbs["a"].meanwhile = lambda _: setup.engine.interrupts.come()
     setup = set_up(["n1"], trail, verbs)
     with pytest.raises(AbortedError, match="stopped in order before step b"):
         setup.run()
@@ -258,7 +258,7 @@ def test_the_first_interruption_ends_the_step_and_stops_in_order(set_up: Callabl
 def test_an_interruption_in_the_last_step_leaves_a_finished_run(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
     verbs = {"a": Small("a", trail)}
-    verbs["a"].meanwhile = lambda _: setup.engine._interrupted()
+    verbs["a"].meanwhile = lambda _: setup.engine.interrupts.come()
     setup = set_up(["n1"], trail, verbs)
     assert setup.run().made == ("n1",)
 
@@ -268,8 +268,8 @@ def test_the_second_interruption_aborts_at_once_and_undoes_nothing(set_up: Calla
     verbs = {"a": Small("a", trail), "b": Small("b", trail)}
 
     def twice(_: World) -> None:
-        setup.engine._interrupted()
-        setup.engine._interrupted()
+        setup.engine.interrupts.come()
+        setup.engine.interrupts.come()
 
     verbs["b"].meanwhile = twice
     setup = set_up(["n1"], trail, verbs)
@@ -296,7 +296,7 @@ def test_an_interruption_while_something_is_being_told_is_told_too(set_up: Calla
         def hear(self, event: Event) -> None:
             engine, self.engine = self.engine, None if event.kind == kind else self.engine
             if event.kind == kind and engine:
-                engine._interrupted()
+                engine.interrupts.come()
 
     observer = Interrupting()
     observer.engine = engine = Engine(setup.fakes.world, [setup.ears, observer])
