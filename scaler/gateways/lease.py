@@ -132,13 +132,13 @@ def _held(lease: dict[str, Any]) -> Held | None:
         return None
     annotations = meta.get("annotations", {})
     who, _, rest = identity.partition("/")
-    user, _, host = who.rpartition("@")
+    user, at, host = who.rpartition("@")
     pid = rest.partition("/")[0]
     renewed = spec.get("renewTime") or spec.get("acquireTime") or meta["creationTimestamp"]
     try:
         holder = Holder(
             user=user or identity,
-            host=host or "an unknown host",
+            host=host if at else "an unknown host",
             pid=int(pid) if pid.isdecimal() else 0,
             since=annotations.get(_SINCE) or spec.get("acquireTime") or renewed,
             doing=annotations.get(_CHANGE) or "something that it does not tell",
