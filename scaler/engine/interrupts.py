@@ -24,12 +24,12 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals meanwhile, where this is the thread that gets them; who ignores one goes on ignoring it."""
+        """Take the signals meanwhile, where this is the thread that gets them; under nohup a lost terminal is none."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in SIGNALS}
-        heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+        heard = [number for number, handler in before.items() if (number, handler) != (signal.SIGHUP, signal.SIG_IGN)]
         for number in heard:
             signal.signal(number, lambda *_: self.come())
         try:

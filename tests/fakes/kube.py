@@ -44,9 +44,8 @@ class FakeKube:
     """An API server in memory: it keeps objects, allocates pod CIDRs, signs what was approved, refuses as the real one.
 
     ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off; ``unreached`` tells
-    for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request, ``on_lease``
-    of each written Lease;
-    ``pod_answers`` decides what a command in a pod prints.
+    for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request,
+    ``on_lease`` of each written Lease; ``pod_answers`` decides what a command in a pod prints.
     """
 
     def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:

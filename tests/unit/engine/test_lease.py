@@ -123,7 +123,7 @@ def test_a_lease_that_was_given_back_is_free(kube: Deaf) -> None:
 
 
 @pytest.mark.parametrize("free", [False, True])
-def test_of_two_that_take_it_in_the_same_moment_one_is_refused(kube: Deaf, free: bool) -> None:
+def test_of_two_that_take_it_in_the_same_moment_one_is_refused(kube: Deaf, *, free: bool) -> None:
     if free:
         before = lease(kube, "ctl0")
         before.take(nobody)
@@ -183,7 +183,7 @@ def test_an_api_that_is_away_stops_nothing_until_the_lease_runs_out(kube: Deaf, 
     clock.sleep(SECONDS - 1)
     first.must_hold()
     clock.sleep(1)
-    with pytest.raises(LockedError, match="could not be renewed for 60 s and has run out: .*connection refused"):
+    with pytest.raises(LockedError, match=r"could not be renewed for 60 s and has run out: .*connection refused"):
         first.must_hold()
 
 
@@ -208,7 +208,7 @@ def test_a_machine_that_was_suspended_believes_its_wall_clock(kube: Deaf, clock:
 
 @pytest.mark.parametrize("taken_away", [True, False])
 def test_one_that_is_somebody_elses_stops_the_run_for_good_and_is_left_alone(
-    kube: Deaf, clock: FakeClock, taken_away: bool
+    kube: Deaf, clock: FakeClock, *, taken_away: bool
 ) -> None:
     first = lease(kube, "ctl1")
     first.take(nobody)
@@ -252,10 +252,13 @@ def test_one_that_cannot_be_given_back_is_told(kube: Deaf) -> None:
 
 
 def test_it_is_given_back_after_a_failure_and_an_interruption(kube: Deaf) -> None:
+    def fail() -> None:
+        assert who(kube) == "ctl1"
+        raise error
+
     for error in (ZeroDivisionError, KeyboardInterrupt):
         with pytest.raises(error), held(lease(kube, "ctl1"), SECONDS, nobody, lambda _: None):
-            assert who(kube) == "ctl1"
-            raise error
+            fail()
         assert who(kube) == ""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scaler import steps
 from scaler.engine.run import Engine, Outcome
-from scaler.errors import AbortedError, ScalerError
+from scaler.errors import AbortedError, LockedError, ScalerError
 from scaler.plan.plan import StepSpec
 from scaler.steps.base import Irreversible
 from tests.fakes.world import Fakes, hosts
@@ -412,3 +412,65 @@ def test_a_journal_that_takes_no_intent_of_a_step_keeps_the_step_from_acting(set
     outcome = Engine(setup.fakes.world, [setup.ears, Deaf("step-fact", "a")]).run()
     assert "No space left" in outcome.failed["n1"]
     assert trail.has == {}
+
+
+def test_a_cluster_that_is_not_the_runs_any_more_stops_it_before_the_next_step(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail), "b": Small("b", trail)}
+    setup = set_up(["n1"], trail, verbs)
+
+    def lose(_: World) -> None:
+        setup.fakes.world.fence = refuse
+
+    def refuse() -> None:
+        raise LockedError("the lease is held by somebody else")
+
+    verbs["a"].meanwhile = lose
+    with pytest.raises(LockedError):
+        setup.run()
+    assert trail.lines == ["a n1"]
+    assert setup.ears.kinds()[-2:] == ["step-done", "run-ended"]
+
+
+def test_nothing_is_taken_back_on_a_cluster_that_is_not_the_runs_any_more(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail, fails=["n1"])}
+    setup = set_up(["n1"], trail, verbs)
+
+    def refuse() -> None:
+        raise LockedError("the lease is held by somebody else")
+
+    verbs["a"].meanwhile = lambda world: setattr(world, "fence", refuse)
+    with pytest.raises(LockedError):
+        setup.run()
+    assert trail.has == {"n1": ["a"]}
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), SystemExit(1), ValueError("I/O operation on closed file")])
+def test_an_observer_that_breaks_is_not_told_any_more_and_the_run_goes_on(
+    set_up: Callable[..., Setup], error: BaseException
+) -> None:
+    trail = Trail()
+    setup = set_up(["n1"], trail, {"a": Small("a", trail), "b": Small("b", trail)})
+    told: list[str] = []
+
+    class Breaking:
+        def hear(self, event: Event) -> None:
+            told.append(event.kind)
+            if event.kind == "step-intent":
+                raise error
+
+    outcome = Engine(setup.fakes.world, [Breaking(), setup.ears]).run()
+    assert outcome.made == ("n1",)
+    assert told == ["run-started", "step-intent"]
+    assert setup.ears.kinds()[-1] == "run-ended"
+    assert len(setup.ears.kinds()) == 6
+
+
+def test_an_interruption_before_the_first_step_begins_none(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    setup = set_up(["n1"], trail, {"a": Small("a", trail)})
+    setup.engine.interrupts.come()
+    with pytest.raises(AbortedError, match="stopped in order before step a"):
+        setup.run()
+    assert trail.lines == []
