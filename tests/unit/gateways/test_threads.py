@@ -61,11 +61,16 @@ def test_a_failure_is_raised_where_the_result_is_asked_for() -> None:
 
 
 def test_who_leaves_waits_for_what_was_submitted() -> None:
-    done = []
-    with pytest.raises(ValueError, match="mine"), Threads(1) as pool:
-        for number in range(3):
-            pool.submit(done.append, number)
-        raise ValueError("mine")
+    done: list[int] = []
+
+    def fail() -> None:
+        with Threads(1) as pool:
+            for number in range(3):
+                pool.submit(done.append, number)
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fail()
     assert done == [0, 1, 2]
 
 
