@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from scaler.errors import ScalerError
+from scaler.errors import LockedError
 from scaler.gateways.kube import KubeError
 from scaler.model.base import Value
 from scaler.model.holder import Holder
@@ -55,10 +55,8 @@ class Seen(Value):
     held: Held | None = None
 
 
-class TakenError(ScalerError):
+class TakenError(LockedError):
     """Somebody else wrote the Lease in between, or took it away."""
-
-    kind = "lease-taken"
 
 
 def look(kube: Kube) -> Held | None:
