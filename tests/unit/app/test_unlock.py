@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.fakes.session import FakeSession
 
 SECONDS = 60
+ALIVE = 1
 DEAD = 2**22 + 1  # above the greatest number that a process can have
 
 
@@ -131,17 +132,17 @@ def test_a_run_holds_the_cluster_and_gives_it_back(live: FakeSession) -> None:
 @pytest.mark.parametrize(
     ("host", "pid", "run", "follows"),
     [
-        (socket.gethostname(), DEAD, "run-2", True),
-        (socket.gethostname(), os.getpid(), "run-2", False),
+        ("here", DEAD, "run-2", True),
+        ("here", ALIVE, "run-2", False),
         ("ctl2", DEAD, "run-2", False),
-        (socket.gethostname(), DEAD, "run-3", False),
+        ("here", DEAD, "run-3", False),
     ],
 )
 def test_only_a_run_of_this_machine_and_state_directory_whose_process_is_gone_is_followed(
     live: FakeSession, host: str, pid: int, run: str, *, follows: bool
 ) -> None:
     journal = Journal("prod", "run-2")
-    other(live, host, pid, run)
+    other(live, socket.gethostname() if host == "here" else host, pid, run)
     if follows:
         live.run(live.fakes.world.plan, [])
         assert unlock.look(live).lease is None
