@@ -32,7 +32,7 @@ class Progress:
             self._tell(event)
 
     def _tell(self, event: Event) -> None:
-        console, who = self._report.err, ", ".join(event.hosts)
+        who = ", ".join(event.hosts)
         if event.kind == "step-intent":
             self._began = event.at
             self._spin(f"{steps.find(event.step).title} ({who})")
@@ -41,19 +41,23 @@ class Progress:
         elif event.kind == "step-progress" and self._status is not None:
             self._status.update(f"{steps.find(event.step).title}: {event.message}")
         elif event.kind == "step-progress" and event.message.startswith("interrupted"):
-            console.print(event.message, markup=False)
-        elif event.kind == "step-done":
+            self._report.err.print(event.message, markup=False)
+        else:
+            self._tell_outcome(event, who)
+
+    def _tell_outcome(self, event: Event, who: str) -> None:
+        console = self._report.err
+        if event.kind in {"step-done", "host-failed", "host-left", "run-ended"}:
             self._stop()
+        if event.kind == "step-done" and event.hosts:
             seconds = (event.at - self._began).total_seconds() if self._began else 0.0
-            if event.hosts:
-                console.print(f"✓ {steps.find(event.step).title}: {who} ({seconds:.1f} s)", markup=False)
+            console.print(f"✓ {steps.find(event.step).title}: {who} ({seconds:.1f} s)", markup=False)
         elif event.kind in {"host-failed", "host-left"}:
-            self._stop()
             console.print(f"✗ {who}: {event.message}", markup=False, style="red")
         elif event.kind == "host-undone":
             console.print(f"↩ {who}: what this run did there was taken back", markup=False)
-        elif event.kind == "run-ended":
-            self._stop()
+        elif event.kind == "lease-left":
+            console.print(f"warning: {event.message}", markup=False, style="yellow")
 
     def _spin(self, text: str) -> None:
         self._stop()
