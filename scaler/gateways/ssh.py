@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Connection, Host
 
 CONNECT_TIMEOUT = 8.0
-# How long a host may be away before it counts as dead: a real machine's reboot takes minutes, but its neighbours wait.
-REBOOT_SECONDS = 45.0
 _FORKS = 50
 _BLOCK = 1 << 20
 # No byte for that long, and the copy is given up.
