@@ -48,7 +48,7 @@ class HostRun:
 
 def lost(failure: str) -> bool:
     """Tell whether a playbook failed for a host because the host was not there or its result did not come."""
-    return failure.startswith(UNREACHABLE) or failure == NO_RESULT
+    return UNREACHABLE in failure or failure == NO_RESULT
 
 
 class Playbooks(Protocol):

@@ -129,8 +129,8 @@ def played(
 ) -> Failures:
     """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure.
 
-    With ``check`` nothing is changed, as with ``ansible-playbook --check``. A host that is lost meanwhile is waited for,
-    and the playbook goes on there: what still runs on the host is not begun anew, what it came to is collected.
+    With ``check`` nothing is changed, as with ``ansible-playbook --check``. A host that is lost meanwhile is waited
+    for, and the playbook goes on there: what still runs on it is not begun anew, what it came to is collected.
     """
     settings = world.cluster.settings
     hosts = list(hosts)

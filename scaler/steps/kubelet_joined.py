@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
-from scaler.steps.credentials_issued import GROUP, drop_token
 from scaler.steps.base import wait_for
+from scaler.steps.credentials_issued import GROUP, drop_token
 from scaler.steps.unit_log import log
 
 if TYPE_CHECKING:
