@@ -216,7 +216,8 @@ class Etcdctl:
                 unreachable = e
             except UnreachableError as e:
                 # A host that answers tells more than one that does not.
-                unreachable = unreachable if isinstance(unreachable, SilentError) else e
+                if isinstance(e, SilentError) or not isinstance(unreachable, SilentError):
+                    unreachable = e
             else:
                 self._answered = True
                 self._prefer(host)
