@@ -152,6 +152,8 @@ def played(
         failures |= {name: result.failure for name, result in done.items() if result.failure}
         world.answered |= {name for name, result in done.items() if not result.lost}
         lost = [host for host in hosts if done[host.name].lost and host.name in world.answered]
+        for host in lost:
+            world.say(f"{host.name} is lost; it is waited for, {settings.reconnect_seconds} s")
         told = on_each(lost, lambda host: wait_for(world, host))
         failures |= {name: f"{e.message} ({e.hint})" for name, e in told.items() if isinstance(e, HostKeyError)}
         hosts = [host for host in lost if not isinstance(told[host.name], ScalerError)]
