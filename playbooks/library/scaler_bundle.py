@@ -138,7 +138,7 @@ class Operation:
             if left != self.result:
                 left.unlink()
         if self.result.exists():
-            self.tell()
+            self.tell(self.result.read_text())
 
     def too_long(self, *_: object) -> NoReturn:
         """End: another operation does not."""
@@ -147,19 +147,24 @@ class Operation:
 
     def outlive(self) -> None:
         """Go on in a process that does not end with the connection; the one that came only waits for it and tells."""
+        # Both have it open, since it is another operation's to remove once the lock is free.
+        partial = os.open(self.result.with_suffix(".new"), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         child = os.fork()
         if child:
             os.close(self.lock)
             # It ends by itself, and then what Ansible put here is removed.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            os.waitpid(child, 0)
-            self.tell()
+            _, status = os.waitpid(child, 0)
+            if status:
+                self.module.fail_json(msg="the change of this host was killed before its end")
+            os.lseek(partial, 0, os.SEEK_SET)
+            with os.fdopen(partial) as result:
+                self.tell(result.read())
         self.detached = True
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
-        partial = os.open(self.result.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         sys.stdout = os.fdopen(partial, "w")
         self.leave_the_session()
 
@@ -202,13 +207,8 @@ class Operation:
             self.result.with_suffix(".new").replace(self.result)
             os._exit(0)
 
-    def tell(self) -> NoReturn:
+    def tell(self, text: str) -> NoReturn:
         """Tell Ansible what the operation came to; the result stays until it is known to have arrived."""
-        try:
-            text = self.result.read_text()
-        except FileNotFoundError:
-            self.module.fail_json(msg="the change of this host was killed before its end")
-            raise SystemExit(1) from None
         sys.stdout.write(text)
         sys.stdout.flush()
         raise SystemExit(0)
