@@ -1,20 +1,25 @@
 """Place all files of a host by one task: render here, send only what is not there yet, apply as a whole.
 
-Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply), two on a ``fresh`` host.
+Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply), two on a ``fresh`` host;
+and a short one to say that the result has arrived. A play with the ``scaler_operation`` of one whose connection was
+lost gets that one's result.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import os
+import shlex
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from jinja2 import UndefinedError, meta
 
@@ -22,6 +27,8 @@ from scaler.gateways.store import cache_dir, read_manifest
 from scaler.gateways.templates import environment
 
 _KINDS = ("template", "src", "content", "binary")
+_RECEIPT = "/var/lib/scaler/receipt.json"
+_RESULTS = "/run/scaler"
 _DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root", "group": "root", "secret": False, "units": []}
 
 
@@ -42,6 +49,9 @@ class ActionModule(ActionBase):
         wanted = [dict(entry) for entry in args.pop("files", []) if entry.get("when", True)]
         args["files"] = [self._file(entry, variables, store, digests, blobs) for entry in wanted]
         args["units"] = [unit for unit in args.get("units", []) if unit.get("when", True)]
+        # A play has a task for each of several bundles, and one that takes back another.
+        bundle = f"{Path(args.get('receipt', _RECEIPT)).stem}-{args.get('state', 'present')}"
+        args["operation"] = f"{variables.get('scaler_operation') or uuid4().hex}-{bundle}"
         if args.pop("fresh", False) and blobs and not self._task.check_mode:
             # Nothing can be there yet: one question less.
             args["payload"] = self._send(list(blobs.items()))
@@ -50,13 +60,20 @@ class ActionModule(ActionBase):
         if missing and not answer.get("failed") and not self._task.check_mode:
             args["payload"] = self._send([(digest, blobs[digest]) for digest in missing])
             answer = self._module(args, variables)
+        if not self._task.check_mode:
+            self._arrived(args["operation"])
         result.update(answer)
         return result
 
+    def _arrived(self, operation: str) -> None:
+        """Let the host forget the result; where it cannot be told, the next operation there does."""
+        with contextlib.suppress(AnsibleConnectionFailure):
+            self._low_level_execute_command(f"rm -f {shlex.quote(f'{_RESULTS}/{operation}.json')}")
+
     def _module(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name="scaler_bundle", module_args=args, task_vars=variables
-        )
+        # A module tells the host's log its arguments, and there are keys among the files.
+        quiet = {**variables, "ansible_no_target_syslog": True}
+        answer: dict[str, Any] = self._execute_module(module_name="scaler_bundle", module_args=args, task_vars=quiet)
         answer.pop("invocation", None)
         return answer
 

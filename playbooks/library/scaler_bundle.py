@@ -13,6 +13,8 @@ description:
   - A file's C(check), a program and its arguments, looks at the new content first, in check mode too; what it refuses
     is not put in place.
   - What was there before is kept and named in a receipt, which O(state=absent) uses to put it back.
+  - What changes the host goes on when the connection is lost. It is a unit of its own, one at a time on a host; who
+    asks for the same O(operation) again gets its result.
 options:
   files: {description: Files, type: list, elements: dict, default: []}
   units: {description: Units in the order in which they start, type: list, elements: dict, default: []}
@@ -27,6 +29,8 @@ options:
   pods: {description: With absent, whether pods and Kubernetes' packet filter chains end too, type: bool, default: true}
   before: {description: With absent, commands to run once the units have stopped, type: list, elements: list,
            default: []}
+  operation: {description: Name of this change of this host; one that is asked for again is not done again, type: str,
+              required: true}
   state: {description: Wanted state, type: str, choices: [present, absent], default: present}
 author: scaler
 """
@@ -34,6 +38,7 @@ author: scaler
 EXAMPLES = r"""
 - name: A unit and its configuration are in place and run
   scaler_bundle:
+    operation: x-1
     files:
       - {dest: /etc/systemd/system/x.service, template: x/x.service.j2, units: [x.service]}
     units:
@@ -48,17 +53,22 @@ payload_bytes: {description: Bytes of the archive that was sent, returned: succe
 
 import base64
 import contextlib
+import fcntl
 import grp
 import gzip
 import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
+import time
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -66,6 +76,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 BLOCK = 1 << 20
 CACHE = Path("/var/cache/scaler")
+RUNNING = Path("/run/scaler")
+# Longer than all units of a host together take to start or to say that they do not.
+WAIT_SECONDS = 900
+SCOPE_SECONDS = 5.0
 
 
 def digest_of(path: Path) -> str | None:
@@ -101,12 +115,113 @@ def states(units: list[dict[str, Any]]) -> dict[str, tuple[bool, bool]]:
     }
 
 
-class Bundle:
-    """One run of the module."""
+class Operation:
+    """One change of this host: the only one that runs, done once, and done to its end if nobody waits for it."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
-        self.files: list[dict[str, Any]] = module.params["files"]
+        self.name: str = module.params["operation"]
+        self.result = RUNNING / f"{self.name}.json"
+        self.detached = False
+        self.lock = -1
+
+    def begin(self) -> None:
+        """Wait until no other operation runs on this host; one that was done already ends here with its result."""
+        RUNNING.mkdir(mode=0o700, exist_ok=True)
+        self.lock = os.open(RUNNING, os.O_RDONLY | os.O_DIRECTORY)
+        signal.signal(signal.SIGALRM, self.too_long)
+        signal.alarm(WAIT_SECONDS)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        signal.alarm(0)
+        for left in RUNNING.iterdir():
+            # What nobody came for is of a run that has gone on, or has ended.
+            if left != self.result:
+                left.unlink()
+        if self.result.exists():
+            self.tell(self.result.read_text())
+
+    def too_long(self, *_: object) -> NoReturn:
+        """End: another operation does not."""
+        self.module.fail_json(msg=f"another operation of scaler runs on this host for more than {WAIT_SECONDS} s")
+        raise SystemExit(1)
+
+    def outlive(self) -> None:
+        """Go on in a process that does not end with the connection; the one that came only waits for it and tells."""
+        # Both have it open, since it is another operation's to remove once the lock is free.
+        partial = os.open(self.result.with_suffix(".new"), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        child = os.fork()
+        if child:
+            os.close(self.lock)
+            # It ends by itself, and then what Ansible put here is removed.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            _, status = os.waitpid(child, 0)
+            if status:
+                self.module.fail_json(msg="the change of this host was killed before its end")
+            os.lseek(partial, 0, os.SEEK_SET)
+            with os.fdopen(partial) as result:
+                self.tell(result.read())
+        self.detached = True
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nowhere, descriptor)
+        sys.stdout = os.fdopen(partial, "w")
+        self.leave_the_session()
+
+    def leave_the_session(self) -> None:
+        """Become a unit: a login's own processes may be ended with it."""
+        if not Path("/run/systemd/system").exists():
+            return
+        unit, own = f"scaler-{self.name}.scope", str(os.getpid())
+        manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+        asked = ["ssa(sv)a(sa(sv))", unit, "fail", "1", "PIDs", "au", "1", own, "0"]
+        why = ""
+        try:
+            done = subprocess.run(
+                ["busctl", "call", *manager, "StartTransientUnit", *asked],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            why = done.stderr.strip()
+        except (OSError, subprocess.TimeoutExpired) as e:
+            why = str(e)
+        deadline = time.monotonic() + SCOPE_SECONDS
+        while not why and f"/{unit}" not in Path("/proc/self/cgroup").read_text():
+            if time.monotonic() > deadline:
+                why = f"it is not in {unit} after {SCOPE_SECONDS:g} s"
+            time.sleep(0.002)
+        if why:
+            self.module.warn(f"this change has no unit of its own and may end with the connection: {why}")
+
+    def end(self, error: BaseException) -> NoReturn:
+        """Put the result, whole, where it is looked for, and end the process that outlives."""
+        try:
+            if not isinstance(error, SystemExit):
+                self.module.fail_json(msg=f"a defect of scaler's own: {error!r}", exception=traceback.format_exc())
+        except SystemExit:
+            pass
+        finally:
+            sys.stdout.flush()
+            self.result.with_suffix(".new").replace(self.result)
+            os._exit(0)
+
+    def tell(self, text: str) -> NoReturn:
+        """Tell Ansible what the operation came to; the result stays until it is known to have arrived."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        raise SystemExit(0)
+
+
+class Bundle:
+    """One run of the module."""
+
+    def __init__(self, module: AnsibleModule, operation: Operation) -> None:
+        self.module = module
+        self.operation = operation
+        # Out of the parameters, which an answer repeats: there are keys among the files.
+        self.files: list[dict[str, Any]] = module.params.pop("files")
         self.units: list[dict[str, Any]] = module.params["units"]
         run = module.params["run"]
         # What is to run now; the receipt knows all units, since whoever takes the bundle back stops them all.
@@ -146,6 +261,7 @@ class Bundle:
             self.module.exit_json(changed=bool(changed) or self.units_differ(names), **answer)
         if missing:
             self.module.exit_json(changed=False, **answer)
+        self.operation.outlive()
         if changed:
             self.make_users()
             answer["payload_bytes"] = self.stage(changed)
@@ -361,6 +477,7 @@ class Bundle:
         files: dict[str, str | None] = receipt["files"]
         if self.module.check_mode:
             self.module.exit_json(changed=True, changed_files=sorted(files))
+        self.operation.outlive()
         units = [unit["name"] for unit in receipt["units"]]
         if units:
             systemctl("stop", *reversed(units))
@@ -472,15 +589,26 @@ def main() -> None:
             "run": {"type": "list", "elements": "str"},
             "pods": {"type": "bool", "default": True},
             "before": {"type": "list", "elements": "list", "default": []},
+            "operation": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    bundle = Bundle(module)
-    if module.params["state"] == "present":
-        bundle.present()
-    else:
-        bundle.absent()
+    operation = Operation(module)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", operation.name):
+        module.fail_json(msg=f"{operation.name!r} is no name of an operation")
+    bundle = Bundle(module, operation)
+    try:
+        if not module.check_mode:
+            operation.begin()
+        if module.params["state"] == "present":
+            bundle.present()
+        else:
+            bundle.absent()
+    except BaseException as e:
+        if operation.detached:
+            operation.end(e)
+        raise
 
 
 if __name__ == "__main__":

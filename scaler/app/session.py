@@ -26,7 +26,7 @@ from scaler.gateways.kube import Kubectl
 from scaler.gateways.playbooks import RunnerPlaybooks
 from scaler.gateways.private import private_directory
 from scaler.gateways.process import alive
-from scaler.gateways.ssh import ParamikoSsh
+from scaler.gateways.ssh import ParamikoSsh, PatientSsh
 from scaler.gateways.store import Binary, Store, cache_dir
 from scaler.plan.recipes.init import CHANGE as INIT
 from scaler.steps.base import World
@@ -62,7 +62,14 @@ class Session:
     def etcd(self) -> Etcdctl:
         """The members of etcd, by etcdctl on one of them."""
         settings = self.cluster.settings
-        return Etcdctl(self.ssh, self.cluster.etcd, settings.bin_dir, settings.etcd_version)
+        return Etcdctl(
+            self.ssh,
+            self.cluster.etcd,
+            settings.bin_dir,
+            settings.etcd_version,
+            clock=self.clock,
+            patience=settings.reconnect_seconds,
+        )
 
     def own_members(self) -> set[int]:
         """Return the IDs of the members of etcd that runs of scaler added to this cluster.
@@ -88,7 +95,7 @@ class Session:
             cluster=self.cluster,
             plan=plan,
             kube=self.kube,
-            ssh=self.ssh,
+            ssh=PatientSsh(self.ssh, self.clock, self.cluster.settings.reconnect_seconds),
             playbooks=self.playbooks,
             store=self.store,
             clock=self.clock,
@@ -98,6 +105,7 @@ class Session:
             masters=list(self.cluster.masters),
             own_members=self.own_members(),
             steady_at=self.steady_at,
+            answered=self.ssh.answered,
         )
 
     def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:

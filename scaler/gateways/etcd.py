@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from scaler.errors import ScalerError, UnreachableError
+from scaler.gateways.ssh import HostKeyError, LostError, SudoError
 from scaler.model.etcd import (
     Alarms,
     EndpointHash,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from scaler.gateways.clock import Clock
     from scaler.gateways.ssh import SshFiles
     from scaler.model.inventory import Host
 
@@ -46,6 +48,12 @@ class EtcdError(ScalerError):
     """etcd refused, in its own words, or did not answer."""
 
     kind = "etcd"
+
+
+class SilentError(UnreachableError):
+    """The host answers, its member of etcd does not."""
+
+    kind = "etcd-silent"
 
 
 class Etcd(Protocol):
@@ -77,9 +85,23 @@ class Etcd(Protocol):
 
 
 class Etcdctl:
-    """etcdctl on the first of ``hosts`` that can be asked."""
+    """etcdctl on the first of ``hosts`` that can be asked.
 
-    def __init__(self, ssh: SshFiles, hosts: Sequence[Host], bin_dir: str, version: str) -> None:
+    Where one could be asked before and now none is reached, they are waited for, ``patience`` seconds.
+    """
+
+    def __init__(
+        self,
+        ssh: SshFiles,
+        hosts: Sequence[Host],
+        bin_dir: str,
+        version: str,
+        *,
+        clock: Clock | None = None,
+        patience: float = 0.0,
+    ) -> None:
+        self._clock, self._patience = clock, patience
+        self._answered = False
         self._ssh = ssh
         self._hosts = tuple(hosts)
         self._bin = bin_dir
@@ -119,15 +141,15 @@ class Etcdctl:
     def add_learner(self, peer_url: str) -> Members:
         """Add a learner; return it and the list with it."""
         # The name is not sent with a learner's addition: etcd learns it from the member itself when it starts.
-        return self._told(Members, self._call(["member", "add", "joining", "--learner", f"--peer-urls={peer_url}"]))
+        return self._told(Members, self._change(["member", "add", "joining", "--learner", f"--peer-urls={peer_url}"]))
 
     def promote(self, member: Member, leader: Member) -> None:
         """Make a learner a voter; the leader is asked, since followers refuse it under auth (3.5, 3.6)."""
-        self._call(["member", "promote", member.hex], leader.client_urls[:1])
+        self._change(["member", "promote", member.hex], leader.client_urls[:1])
 
     def remove(self, member: Member) -> None:
         """Take a member out of the list."""
-        self._call(["member", "remove", member.hex])
+        self._change(["member", "remove", member.hex])
 
     def snapshot(self, target: Path) -> SnapshotStatus:
         """Save a snapshot of a voter, verified there by its own digest, and copy it, digest compared, to ``target``."""
@@ -159,15 +181,45 @@ class Etcdctl:
                 return host
         raise error
 
-    def _call(self, argv: Sequence[str], endpoints: Sequence[str] = (), *, partial: bool = False) -> str:
+    def _change(self, argv: Sequence[str], endpoints: Sequence[str] = ()) -> str:
+        """Run what must not run twice: LostError is raised where nobody knows whether it ran; the list tells."""
+        return self._call(argv, endpoints, twice=False)
+
+    def _call(
+        self, argv: Sequence[str], endpoints: Sequence[str] = (), *, partial: bool = False, twice: bool = True
+    ) -> str:
         """Run etcdctl on a member's host; only a host that cannot be asked at all is passed over."""
+        deadline = None
+        while True:
+            try:
+                return self._called(argv, endpoints, partial=partial, twice=twice)
+            except (HostKeyError, SudoError, SilentError):
+                raise
+            except UnreachableError as e:
+                if self._clock is None or not self._answered or (isinstance(e, LostError) and not twice):
+                    raise
+                now = self._clock.monotonic()
+                deadline = now + self._patience if deadline is None else deadline
+                if now >= deadline:
+                    self._answered = False
+                    raise
+                self._clock.sleep(1.0)
+
+    def _called(self, argv: Sequence[str], endpoints: Sequence[str], *, partial: bool, twice: bool) -> str:
         unreachable: ScalerError = EtcdError("the inventory has no etcd member")
         for host in self._hosts:
             try:
                 said = self._on(host, argv, endpoints or [LOCAL], partial=partial)
-            except UnreachableError as e:
+            except LostError as e:
+                if not twice:
+                    raise
                 unreachable = e
+            except UnreachableError as e:
+                # A host that answers tells more than one that does not.
+                if isinstance(e, SilentError) or not isinstance(unreachable, SilentError):
+                    unreachable = e
             else:
+                self._answered = True
                 self._prefer(host)
                 return said
         raise unreachable
@@ -191,7 +243,7 @@ class Etcdctl:
         said = self._ssh.run(host, ["env", "ETCDCTL_API=3", *command], timeout=timeout)
         if said.status != 0 and not (partial and said.out.strip().startswith("[")):
             if "connection refused" in said.err and endpoints == [LOCAL]:
-                raise UnreachableError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
+                raise SilentError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
             raise EtcdError(f"etcdctl {shlex.join(argv[:2])} on {host.name}: {_words(said.err)}")
         return said.out
 

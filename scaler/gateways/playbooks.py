@@ -40,6 +40,16 @@ class HostRun:
     failure: str = ""
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def lost(self) -> bool:
+        """Tell whether the host was not there, or its result did not come (runner#1330): what was done is not known."""
+        return lost(self.failure)
+
+
+def lost(failure: str) -> bool:
+    """Tell whether a playbook failed for a host because the host was not there or its result did not come."""
+    return UNREACHABLE in failure or failure == NO_RESULT
+
 
 class Playbooks(Protocol):
     """What the steps know of Ansible."""

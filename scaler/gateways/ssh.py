@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Connection, Host
 
 CONNECT_TIMEOUT = 8.0
-# How long a host may be away before it counts as dead: a real machine's reboot takes minutes, but its neighbours wait.
-REBOOT_SECONDS = 45.0
 _FORKS = 50
 _BLOCK = 1 << 20
 # No byte for that long, and the copy is given up.
@@ -47,6 +45,12 @@ class HostKeyError(UnreachableError):
     """The host's key is unknown, or not the one that is known."""
 
     kind = "host-key"
+
+
+class LostError(UnreachableError):
+    """The host went away after a command may have begun there: look what it did before doing it again."""
+
+    kind = "lost"
 
 
 class SudoError(UnreachableError):
@@ -133,9 +137,10 @@ def _tell(writer: paramiko.channel.ChannelStdinFile, text: str) -> None:
 
 
 class ParamikoSsh:
-    """SSH by paramiko; connections are kept until ``close``."""
+    """SSH by paramiko; connections are kept until ``close``. ``answered`` are the hosts that let us in, by name."""
 
     def __init__(self, known_hosts: Path) -> None:
+        self.answered: set[str] = set()
         self._known_hosts = known_hosts
         self._clients: dict[str, paramiko.SSHClient] = {}
         self._guard = threading.Lock()
@@ -143,7 +148,8 @@ class ParamikoSsh:
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
         """Run ``argv`` as root on ``host``, at most ``timeout`` seconds.
 
-        Raises UnreachableError (and its kinds for host keys and sudo) where the host cannot be asked at all.
+        Raises UnreachableError (and its kinds for host keys and sudo) where the host cannot be asked at all, LostError
+        where it may have begun, so that only what may run twice is asked again.
         """
         line = shlex.join(["sudo", "-n", "--", *argv] if host.connection.needs_sudo else list(argv))
         client = self._client(host)
@@ -159,13 +165,16 @@ class ParamikoSsh:
             out = reader.read().decode(errors="replace")
             err = errors.read().decode(errors="replace")
             said = Said(reader.channel.recv_exit_status(), out, err)
+        except _NoChannelError as e:
+            self._forget(host)
+            raise UnreachableError(f"{host.name}: no command begins there: {e}") from e
         except (TimeoutError, paramiko.SSHException, OSError, EOFError) as e:
             self._forget(host)
-            raise UnreachableError(f"{host.name}: lost while running {argv[0]}: {e or type(e).__name__}") from e
+            raise LostError(f"{host.name}: lost while running {argv[0]}: {e or type(e).__name__}") from e
         if said.status < 0:
             # The channel closed without a status: the host or its sshd went away.
             self._forget(host)
-            raise UnreachableError(f"{host.name}: lost while running {argv[0]}")
+            raise LostError(f"{host.name}: lost while running {argv[0]}")
         if host.connection.needs_sudo and said.status == 1 and said.err.startswith("sudo:"):
             raise SudoError(
                 f"{host.name}: {host.connection.user} cannot become root: {said.err.splitlines()[0]}",
@@ -266,6 +275,7 @@ class ParamikoSsh:
         transport = client.get_transport()
         if transport:
             transport.set_keepalive(5)
+        self.answered.add(host.name)
         return client
 
     def _through(self, connection: Connection) -> paramiko.Channel | None:
@@ -290,18 +300,40 @@ def _new_client(known_hosts: Path) -> paramiko.SSHClient:
     return client
 
 
-def patiently(ssh: Ssh, clock: Clock, host: Host, argv: Sequence[str], *, timeout: float, patience: float) -> Said:
-    """Run ``argv`` on ``host``, again and again while the host is away (a reboot) for at most ``patience`` seconds.
+class PatientSsh:
+    """SSH for what may run twice: a host that let ``ssh`` in before is asked again for ``patience`` seconds.
+
+    One that stays away is given up and from then on not waited for.
+    """
+
+    def __init__(self, ssh: ParamikoSsh, clock: Clock, patience: float) -> None:
+        self._ssh, self._clock, self._patience = ssh, clock, patience
+
+    def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
+        """Run ``argv`` as root on ``host``, once more where the answer was lost."""
+        patience = self._patience if host.name in self._ssh.answered else 0.0
+        try:
+            return patiently(self._ssh, self._clock, host, argv, stdin=stdin, timeout=timeout, patience=patience)
+        except UnreachableError:
+            self._ssh.answered.discard(host.name)
+            raise
+
+
+def patiently(
+    ssh: Ssh, clock: Clock, host: Host, argv: Sequence[str], *, timeout: float, patience: float, stdin: str = ""
+) -> Said:
+    """Run ``argv`` on ``host``, again and again while the host is away (a reboot), ``patience`` seconds from its loss.
 
     Only for commands that may run twice. A host that comes back with another key is not waited for.
     """
-    deadline = clock.monotonic() + patience
+    deadline = None
     while True:
         try:
-            return ssh.run(host, argv, timeout=timeout)
+            return ssh.run(host, argv, stdin=stdin, timeout=timeout)
         except (HostKeyError, SudoError):
             raise
         except UnreachableError:
+            deadline = clock.monotonic() + patience if deadline is None else deadline
             if clock.monotonic() >= deadline:
                 raise
             clock.sleep(1.0)

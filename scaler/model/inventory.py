@@ -96,6 +96,7 @@ class Settings(Value):
     etcd_snapshots: int = Field(default=3, ge=1)
     etcd_stall_seconds: int = Field(default=300, ge=1)
     lease_seconds: int = Field(default=60, ge=12)
+    reconnect_seconds: int = Field(default=60, ge=0)
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:

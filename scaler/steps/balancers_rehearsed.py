@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import StepError
-from scaler.steps.balancing import doors, driver_of, unreachable
+from scaler.gateways.playbooks import lost
+from scaler.steps.balancing import doors, driver_of
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class BalancersRehearsed(Irreversible):
         failures: Failures = {}
         for asked in [[one] for one in balancers] if driver.everywhere else [balancers]:
             failures = driver.rehearse(doors(world), asked, [*world.masters, *hosts])
-            if not any(unreachable(why) for why in failures.values()) or not driver.everywhere:
+            if not any(lost(why) for why in failures.values()) or not driver.everywhere:
                 break
-        if failures and not (driver.everywhere and all(unreachable(why) for why in failures.values())):
+        if failures and not (driver.everywhere and all(lost(why) for why in failures.values())):
             raise StepError("\n".join(f"{name}: {why}" for name, why in failures.items()))
         return {}
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from scaler.drivers.lb import must_put
 from scaler.errors import ScalerError, StepError
+from scaler.gateways.playbooks import lost
 from scaler.gateways.threads import Threads
-from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve, unreachable
+from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer
     for batch in batches:
         world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in world.masters)}")
         failures = driver.put(doors(world), batch, world.masters)
-        world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if unreachable(why)}
+        world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if lost(why)}
         told = [balancer for balancer in batch if balancer.name not in failures]
         with Threads(size) as pool:
             failures |= {

@@ -10,7 +10,6 @@ from scaler.errors import ScalerError, StepError, UnreachableError
 from scaler.gateways import kubeconfig
 from scaler.gateways.addresses import interfaces
 from scaler.gateways.clock import wait_until
-from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import each
 from scaler.steps.api_servers import is_ready
 from scaler.steps.base import played
@@ -74,11 +73,6 @@ def must_serve(world: World, balancer: Balancer, masters: Sequence[Host]) -> Non
 
     if not wait_until(world.clock, serves, timeout=UP_SECONDS, every=0.5):
         raise StepError(f"{balancer.name} does not serve {', '.join(m.name for m in masters)}: {why}")
-
-
-def unreachable(why: str) -> bool:
-    """Tell whether a playbook failed for a host because the host was not there."""
-    return UNREACHABLE in why or why == NO_RESULT
 
 
 def set_aside(world: World, master: Host) -> list[Balancer]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaler import assets
+from scaler.errors import ScalerError, UnreachableError
+from scaler.gateways.ssh import HostKeyError, on_each, patiently
 from scaler.gateways.store import Binary
 from scaler.plan import etcd_versions
 
@@ -18,13 +21,15 @@ if TYPE_CHECKING:
     from scaler.gateways.etcd import Etcd
     from scaler.gateways.kube import Kube
     from scaler.gateways.playbooks import HostRun, Playbooks
-    from scaler.gateways.ssh import Ssh
+    from scaler.gateways.ssh import Said, Ssh
     from scaler.gateways.store import Store
     from scaler.model.inventory import Cluster, Host, Settings
     from scaler.plan.plan import Plan
 
 CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+# A host on its way down still answers, and is lost once more.
+PLAYS = 3
 
 Failures = dict[str, str]
 """Host to the reason why the step did not succeed on it; a host that is not in it succeeded."""
@@ -39,6 +44,7 @@ class World:
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
     the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
     ``fence`` raises LockedError where the cluster is not this run's to change any more; asked before each step.
+    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost.
     """
 
     run: str
@@ -66,6 +72,7 @@ class World:
     steady_at: float = float("-inf")
     etcd_servers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     initial_cluster: dict[str, str] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
 
     def secrets(self, host: str) -> Path:
         """Return the private directory with ``host``'s credentials, gone when the run ends."""
@@ -124,7 +131,8 @@ def played(
 ) -> Failures:
     """Run ``playbook`` on ``hosts`` of ``group`` with the cluster's settings; return each host's failure.
 
-    With ``check`` nothing is changed, as with ``ansible-playbook --check``.
+    With ``check`` nothing is changed, as with ``ansible-playbook --check``. A host that is lost meanwhile is waited
+    for, and the playbook goes on there: what still runs on it is not begun anew, what it came to is collected.
     """
     settings = world.cluster.settings
     hosts = list(hosts)
@@ -134,12 +142,41 @@ def played(
     variables: dict[str, Any] = {
         **settings.model_dump(mode="json", exclude_none=True),
         "scaler_store": str(world.store.root),
+        "scaler_operation": f"{world.run}-{secrets.token_hex(4)}",
     }
-    done = world.playbooks.run(
-        playbook, hosts, variables, group=group, host_variables=merged, progress=world.say, check=check
-    )
-    _measure(world, done)
-    return {name: result.failure for name, result in done.items() if result.failure}
+    failures: Failures = {}
+    for _ in range(PLAYS):
+        done = world.playbooks.run(
+            playbook, hosts, variables, group=group, host_variables=merged, progress=world.say, check=check
+        )
+        _measure(world, done)
+        failures = {name: why for name, why in failures.items() if name not in done}
+        failures |= {name: result.failure for name, result in done.items() if result.failure}
+        world.answered |= {name for name, result in done.items() if not result.lost}
+        lost = [host for host in hosts if done[host.name].lost and host.name in world.answered]
+        for host in lost:
+            world.say(f"{host.name} is lost; it is waited for, {settings.reconnect_seconds} s")
+        told = on_each(lost, lambda host: wait_for(world, host))
+        failures |= {name: f"{e.message} ({e.hint})" for name, e in told.items() if isinstance(e, HostKeyError)}
+        hosts = [host for host in lost if not isinstance(told[host.name], ScalerError)]
+        if not hosts:
+            break
+        # What an earlier try left there is asked for before anything big is sent again.
+        merged = {host.name: {**merged[host.name], "scaler_fresh": False} for host in hosts}
+    return failures
+
+
+def wait_for(world: World, host: Host, argv: Sequence[str] = ("true",), *, timeout: float = 10) -> Said:
+    """Run ``argv``, which may run twice, on a host that answered before; one that was lost is waited for.
+
+    One that stays away longer than ``reconnect_seconds`` is given up, and not waited for again in this run.
+    """
+    patience = float(world.cluster.settings.reconnect_seconds)
+    try:
+        return patiently(world.ssh, world.clock, host, argv, timeout=timeout, patience=patience)
+    except UnreachableError:
+        world.answered.discard(host.name)
+        raise
 
 
 def _measure(world: World, done: dict[str, HostRun]) -> None:

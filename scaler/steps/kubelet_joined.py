@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
-from scaler.gateways.ssh import REBOOT_SECONDS, patiently
 from scaler.gateways.threads import Threads
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
+from scaler.steps.base import wait_for
 from scaler.steps.credentials_issued import GROUP, drop_token
 from scaler.steps.unit_log import log
 
@@ -154,7 +154,7 @@ class _Join:
 
 
 def _ask(world: World, host: Host) -> None:
-    patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)
+    wait_for(world, host)
 
 
 def _restart(world: World, host: Host) -> bool:
@@ -162,9 +162,9 @@ def _restart(world: World, host: Host) -> bool:
 
     A host on its way down refuses that, and is asked again.
     """
-    deadline = world.clock.monotonic() + REBOOT_SECONDS
+    deadline = world.clock.monotonic() + world.cluster.settings.reconnect_seconds
     while True:
-        said = patiently(world.ssh, world.clock, host, ["sh", "-c", _RESTART], timeout=90, patience=REBOOT_SECONDS)
+        said = wait_for(world, host, ["sh", "-c", _RESTART], timeout=90)
         if said.status == 0:
             return "serves" in said.out
         if said.status == NO_CERTIFICATE:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scaler.drivers import cni, found
-from scaler.errors import StepError, UnreachableError
+from scaler.errors import StepError
 from scaler.gateways.files import sha256
-from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
-from scaler.gateways.ssh import REBOOT_SECONDS, patiently
 from scaler.steps.base import played, roles_of, worker_binaries
 from scaler.steps.credentials_issued import drop_token
 
@@ -40,12 +38,6 @@ class WorkerInstalled:
         """Run the playbook for all hosts at once."""
         variables = {host.name: _variables(world, host) for host in hosts}
         failures = played(world, PLAYBOOK, "workers", hosts, variables)
-        returned = [host for host in hosts if host.name in failures and _was_away(world, host, failures[host.name])]
-        if returned:
-            world.fresh -= {host.name for host in returned}
-            variables = {host.name: _variables(world, host) for host in returned}
-            again = played(world, PLAYBOOK, "workers", returned, variables)
-            failures = {name: why for name, why in failures.items() if name not in {h.name for h in returned}} | again
         for name in failures:
             # A host that cannot be cleaned later must not keep a key to the cluster.
             drop_token(world, name)
@@ -56,17 +48,6 @@ class WorkerInstalled:
         failures = played(world, REMOVAL, "workers", [host], {})
         if failures:
             raise StepError(f"{host.name} could not be cleaned: {failures[host.name]}")
-
-
-def _was_away(world: World, host: Host, failure: str) -> bool:
-    """Tell whether ``host`` was only away for a while (a reboot), or its result lost (runner#1330), and answers now."""
-    if UNREACHABLE not in failure and failure != NO_RESULT:
-        return False
-    try:
-        patiently(world.ssh, world.clock, host, ["true"], timeout=10, patience=REBOOT_SECONDS)
-    except UnreachableError:
-        return False
-    return True
 
 
 def _acts(role: str, settings: Settings) -> bool:

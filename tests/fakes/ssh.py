@@ -37,12 +37,14 @@ class FakeSsh:
     def __init__(self, machines: dict[str, FakeMachine]) -> None:
         self.machines = machines
         self.programs: list[Callable[[Host, list[str], str], Said | None]] = []
+        self.answered: set[str] = set()
 
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
         del timeout
         machine = self.machines[host.name]
         if machine.unreachable:
             raise UnreachableError(f"{host.name}: SSH does not answer: no answer", hint="check address, port and sshd")
+        self.answered.add(host.name)
         for program in self.programs:
             said = program(host, list(argv), stdin)
             if said is not None:

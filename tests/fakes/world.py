@@ -89,6 +89,8 @@ class Fakes:
         self.clock = FakeClock()
         self.kube = FakeKube(self.clock, cidrs=[f"10.244.{n}.0/24" for n in range(1, 9)])
         self.ssh = FakeSsh({each.name: FakeMachine({}) for each in chosen})
+        # As preflight has asked them.
+        self.ssh.answered |= {each.name for each in chosen}
         self.playbooks = FakePlaybooks()
         self.said: list[str] = []
         self.etcd = FakeEtcd.of("m1")
@@ -110,4 +112,5 @@ class Fakes:
             etcd=self.etcd,
             masters=list(known.masters),
             say=self.said.append,
+            answered=self.ssh.answered,
         )

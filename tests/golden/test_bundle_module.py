@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import base64
+import fcntl
+import getpass
+import grp
 import hashlib
 import importlib.util
 import json
+import os
+import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +20,11 @@ from ansible.module_utils.testing import patch_module_args
 from scaler import assets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from types import ModuleType
 
+OPERATION = "20260301-020000-abcd-1-worker-present"
 # As a program that refuses a file whose text has "nonsense" in it.
 CHECK = ["/bin/sh", "-c", '! grep nonsense "$0" >&2']
 
@@ -36,17 +45,29 @@ def entry(dest: Path, text: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Return a function that runs the module in check mode and returns what it tells Ansible."""
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Return the module, whose operations are in a directory of this machine's own."""
     spec = importlib.util.spec_from_file_location("bundle", assets.PLAYBOOKS / "library" / "scaler_bundle.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    monkeypatch.setattr(made, "RUNNING", tmp_path / "running")
+    # This process is in nobody's session that might end.
+    monkeypatch.setattr(made.Operation, "leave_the_session", lambda _: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGALRM)}
+    yield made
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def told(tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return a function that runs the module in check mode and returns what it tells Ansible."""
 
     def run(*files: dict[str, Any]) -> dict[str, Any]:
         receipt = str(tmp_path / "receipt.json")
-        args = {"files": list(files), "receipt": receipt, "_ansible_check_mode": True}
+        args = {"files": list(files), "receipt": receipt, "operation": OPERATION, "_ansible_check_mode": True}
         with patch_module_args(args), pytest.raises(SystemExit):
             module.main()
         answer: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -87,3 +108,157 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path, told: Any) -> None:
     answer = told(entry(tmp_path / "x.conf", "new", check=["/no/such/program"]))
     assert answer["msg"].startswith(f"{tmp_path / 'x.conf'} cannot be checked, the old one stays: ")
     assert "/no/such/program" in answer["msg"]
+
+
+def done(module: ModuleType, tmp_path: Path, *files: dict[str, Any], operation: str = OPERATION) -> None:
+    """Run the module for real."""
+    args = {"files": list(files), "receipt": str(tmp_path / "receipt.json"), "operation": operation}
+    with patch_module_args(args), pytest.raises(SystemExit):
+        module.main()
+
+
+def mine(dest: Path, text: str, **more: Any) -> dict[str, Any]:
+    """Return a file's entry that whoever runs the tests may write."""
+    return entry(dest, text, owner=getpass.getuser(), group=grp.getgrgid(os.getgid()).gr_name, **more)
+
+
+def counting(tmp_path: Path, gate: Path) -> list[str]:
+    """Return a program that notes each time it looks at a file, and ends only once ``gate`` is there."""
+    script = f"echo once >> {tmp_path}/count; while [ ! -e {gate} ]; do sleep 0.05; done"
+    return ["/bin/sh", "-c", script]
+
+
+def count(tmp_path: Path) -> int:
+    return len((tmp_path / "count").read_text().splitlines()) if (tmp_path / "count").exists() else 0
+
+
+def until(holds: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def asker(module: ModuleType, tmp_path: Path, *files: dict[str, Any]) -> int:
+    """Run the module in a process of its own, as sshd does; return its number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            done(module, tmp_path, *files)
+        finally:
+            os._exit(0)
+    return child
+
+
+def operation_ended(module: ModuleType) -> bool:
+    lock = os.open(module.RUNNING, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(lock)
+
+
+def test_a_result_stays_private_until_it_is_known_to_have_arrived(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done(module, tmp_path, mine(tmp_path / "x.conf", "new"))
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["changed"], answer["changed_files"]) == (True, [str(tmp_path / "x.conf")])
+    (left,) = module.RUNNING.iterdir()
+    assert left.name == f"{OPERATION}.json"
+    assert left.stat().st_mode & 0o777 == 0o600
+    assert module.RUNNING.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_content_of_a_file_is_in_a_result(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "a key of the cluster"
+    done(module, tmp_path, mine(tmp_path / "x.conf", secret))
+    assert base64.b64encode(secret.encode()).decode() not in capsys.readouterr().out
+
+
+def test_a_change_goes_on_when_whoever_asked_for_it_is_killed_and_its_result_is_collected(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = mine(tmp_path / "x.conf", "new", check=counting(tmp_path, tmp_path / "gate"))
+    first = asker(module, tmp_path, file)
+    until(lambda: count(tmp_path) == 1)
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert not (tmp_path / "x.conf").exists()
+    (tmp_path / "gate").touch()
+    done(module, tmp_path, file)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["changed"], answer["changed_files"]) == (True, [str(tmp_path / "x.conf")])
+    assert (tmp_path / "x.conf").read_text() == "new"
+    assert count(tmp_path) == 1
+
+
+def test_a_failure_is_collected_as_well(tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    file = mine(tmp_path / "x.conf", "nonsense", check=CHECK)
+    done(module, tmp_path, file)
+    first = json.loads(capsys.readouterr().out)
+    done(module, tmp_path, mine(tmp_path / "x.conf", "not looked at"))
+    assert json.loads(capsys.readouterr().out) == first
+    assert (first["failed"], "is refused by /bin/sh" in first["msg"]) == (True, True)
+
+
+def test_another_operation_waits_for_the_one_that_runs_and_looks_for_itself(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = mine(tmp_path / "x.conf", "new", check=counting(tmp_path, tmp_path / "gate"))
+    first = asker(module, tmp_path, file)
+    until(lambda: count(tmp_path) == 1)
+    assert not operation_ended(module)
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert not operation_ended(module)
+    (tmp_path / "gate").touch()
+    done(module, tmp_path, file, operation="another")
+    assert json.loads(capsys.readouterr().out)["changed"] is False
+    assert [path.name for path in module.RUNNING.iterdir()] == ["another.json"]
+    assert count(tmp_path) == 1
+
+
+def test_an_operation_that_another_one_keeps_waiting_too_long_says_so(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 1)
+    module.RUNNING.mkdir()
+    lock = os.open(module.RUNNING, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done(module, tmp_path, mine(tmp_path / "x.conf", "new"))
+    os.close(lock)
+    assert "another operation of scaler runs on this host" in json.loads(capsys.readouterr().out)["msg"]
+    assert not (tmp_path / "x.conf").exists()
+
+
+def test_a_defect_is_told_as_a_failure(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Bundle, "stage", lambda *_: 1 // 0)
+    done(module, tmp_path, mine(tmp_path / "x.conf", "new"))
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["failed"] is True
+    assert "ZeroDivisionError" in answer["msg"]
+
+
+def test_a_change_that_was_killed_is_no_result(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Bundle, "stage", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    done(module, tmp_path, mine(tmp_path / "x.conf", "new"))
+    assert json.loads(capsys.readouterr().out)["msg"] == "the change of this host was killed before its end"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "x" * 201])
+def test_a_name_that_is_no_file_name_is_refused(
+    tmp_path: Path, module: ModuleType, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    done(module, tmp_path, mine(tmp_path / "x.conf", "new"), operation=name)
+    assert "is no name of an operation" in json.loads(capsys.readouterr().out)["msg"]

@@ -8,11 +8,12 @@ import pytest
 
 from scaler.errors import IntegrityError, UnreachableError
 from scaler.gateways.etcd import Etcdctl, EtcdError
-from scaler.gateways.ssh import Said
+from scaler.gateways.ssh import LostError, Said
+from tests.fakes.clock import FakeClock
 from tests.fakes.world import host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from scaler.model.inventory import Host
@@ -69,10 +70,15 @@ class Shells:
         self.lines: list[tuple[str, str]] = []
         self.files: dict[str, bytes] = {}
         self.damaged = False
+        self.returns: dict[str, int] = {}
+        self.loses: set[str] = set()
         self.version = "3.4.23"
 
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
         del stdin, timeout
+        if self.returns.get(host.name):
+            self.returns[host.name] -= 1
+            raise UnreachableError(f"{host.name}: SSH does not answer: no answer")
         if host.name in self.away:
             raise UnreachableError(f"{host.name}: SSH does not answer: no answer")
         match list(argv):
@@ -103,7 +109,11 @@ class Shells:
         local = host.name in self.silent and endpoints == ["https://127.0.0.1:2379"]
         if local or (verb[0] != "endpoint" and self.down >= set(endpoints)):
             return Said(1, "", REFUSED)
-        return getattr(self, f"_{verb[0]}")(verb[1:], endpoints)  # type: ignore[no-any-return]
+        said: Said = getattr(self, f"_{verb[0]}")(verb[1:], endpoints)
+        if host.name in self.loses:
+            self.loses.discard(host.name)
+            raise LostError(f"{host.name}: lost while running env")
+        return said
 
     def _member(self, verb: list[str], endpoints: list[str]) -> Said:
         del endpoints
@@ -241,6 +251,81 @@ def test_where_no_host_can_be_asked_the_last_reason_is_told(etcd: Etcdctl, shell
     getattr(shells, harm).update({"m1", "m2"})
     with pytest.raises(UnreachableError, match="m2: "):
         etcd.members()
+
+
+def change(etcd: Etcdctl, verb: str) -> None:
+    members = etcd.members()
+    if verb == "add":
+        etcd.add_learner("https://10.213.0.7:2380")
+    elif verb == "promote":
+        etcd.promote(members[-1], members[0])
+    else:
+        etcd.remove(members[-1])
+
+
+@pytest.mark.parametrize("verb", ["add", "promote", "remove"])
+def test_a_change_whose_answer_is_lost_is_asked_of_nobody_else(shells: Shells, verb: str) -> None:
+    clock = FakeClock()
+    etcd = Etcdctl(shells, [host("m1", 4), host("m2", 5)], "/opt/bin", "3.4.23", clock=clock, patience=60)
+    shells.members.append(LEARNER)
+    etcd.members()
+    lines = shells.lines
+    shells.run = losing(shells, f"member {verb}")  # type: ignore[method-assign]
+    with pytest.raises(LostError):
+        change(etcd, verb)
+    assert [line for _, line in lines if line.startswith(f"member {verb}")] == [lines[-1][1]]
+    assert clock.monotonic() == 0
+
+
+def losing(shells: Shells, verb: str) -> Callable[..., Said]:
+    """Return ``shells.run``, which loses the answer of ``verb`` after it was done."""
+    run = shells.run
+
+    def loses(host: Host, argv: Sequence[str], **more: Any) -> Said:
+        if verb in " ".join(argv):
+            shells.loses.add(host.name)
+        return run(host, argv, **more)
+
+    return loses
+
+
+def test_a_read_whose_answer_is_lost_is_asked_elsewhere(etcd: Etcdctl, shells: Shells) -> None:
+    shells.loses.add("m1")
+    assert len(etcd.members()) == 2
+    assert shells.lines[-1][0] == "m2"
+
+
+def test_where_all_hosts_are_lost_at_once_they_are_waited_for(shells: Shells) -> None:
+    clock = FakeClock()
+    etcd = Etcdctl(shells, [host("m1", 4), host("m2", 5)], "/opt/bin", "3.4.23", clock=clock, patience=60)
+    etcd.members()
+    shells.returns = {"m1": 20, "m2": 30}
+    etcd.add_learner("https://10.213.0.6:2380")
+    assert clock.monotonic() == 20
+    assert len([line for _, line in shells.lines if line.startswith("member add")]) == 1
+
+
+@pytest.mark.parametrize("harm", ["away", "silent"])
+def test_hosts_that_never_answered_and_members_that_do_not_run_are_not_waited_for(shells: Shells, harm: str) -> None:
+    clock = FakeClock()
+    etcd = Etcdctl(shells, [host("m1", 4)], "/opt/bin", "3.4.23", clock=clock, patience=60)
+    if harm == "silent":
+        etcd.members()
+    getattr(shells, harm).add("m1")
+    with pytest.raises(UnreachableError):
+        etcd.members()
+    assert clock.monotonic() == 0
+
+
+def test_hosts_that_stay_away_are_given_up_once(shells: Shells) -> None:
+    clock = FakeClock()
+    etcd = Etcdctl(shells, [host("m1", 4)], "/opt/bin", "3.4.23", clock=clock, patience=60)
+    etcd.members()
+    shells.away.add("m1")
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            etcd.members()
+    assert 60 <= clock.monotonic() < 62
 
 
 def test_an_answer_that_is_no_json_of_etcds_is_told(etcd: Etcdctl, monkeypatch: pytest.MonkeyPatch) -> None:

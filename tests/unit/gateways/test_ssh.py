@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import paramiko
 import pytest
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways import ssh
-from scaler.gateways.ssh import HostKeyError, ParamikoSsh, Said, SudoError, fingerprint, on_each, patiently
+from scaler.gateways.ssh import (
+    HostKeyError,
+    LostError,
+    ParamikoSsh,
+    PatientSsh,
+    Said,
+    SudoError,
+    fingerprint,
+    on_each,
+    patiently,
+)
 from tests.fakes.clock import FakeClock
 from tests.fakes.world import host, hosts
 
@@ -26,7 +36,8 @@ WELL = Said(0, "", "")
 class Answers:
     """SSH that gives the answers it was told, one a call, the last one again and again."""
 
-    def __init__(self, *answers: Said | ScalerError) -> None:
+    def __init__(self, *answers: Said | ScalerError, answered: bool = True) -> None:
+        self.answered = {"n1"} if answered else set()
         self._answers = list(answers)
         self.asked = 0
 
@@ -69,6 +80,45 @@ def test_a_changed_key_or_a_lost_sudo_is_not_waited_for(error: ScalerError) -> N
     with pytest.raises(type(error)):
         asked(answers, clock)
     assert (answers.asked, clock.monotonic()) == (1, 0)
+
+
+def test_patience_begins_with_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, clock = Answers(LostError("n1: lost"), UnreachableError("n1: no answer"), WELL), FakeClock()
+    run = answers.run
+
+    def slow(*args: Any, **more: Any) -> Said:
+        clock.sleep(100 if answers.asked == 0 else 0)
+        return run(*args, **more)
+
+    monkeypatch.setattr(answers, "run", slow)
+    assert asked(answers, clock) == WELL
+
+
+def patient(answers: Answers, clock: FakeClock) -> PatientSsh:
+    return PatientSsh(cast("ParamikoSsh", answers), clock, 60)
+
+
+@pytest.mark.parametrize("error", [LostError("n1: lost while running cat"), UnreachableError("n1: no answer")])
+def test_what_may_run_twice_is_asked_again_of_a_host_that_answered_before(error: ScalerError) -> None:
+    answers, clock = Answers(error, WELL), FakeClock()
+    assert patient(answers, clock).run(host("n1", 11), ["cat", "x"]) == WELL
+    assert (answers.asked, clock.monotonic()) == (2, 1)
+
+
+def test_a_host_that_never_answered_is_refused_at_once() -> None:
+    answers, clock = Answers(UnreachableError("n1: no answer"), answered=False), FakeClock()
+    with pytest.raises(UnreachableError):
+        patient(answers, clock).run(host("n1", 11), ["true"])
+    assert (answers.asked, clock.monotonic()) == (1, 0)
+
+
+def test_a_host_that_was_given_up_is_not_waited_for_again() -> None:
+    answers, clock = Answers(UnreachableError("n1: no answer")), FakeClock()
+    ssh = patient(answers, clock)
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            ssh.run(host("n1", 11), ["true"])
+    assert 60 <= clock.monotonic() < 62
 
 
 def test_a_command_that_fails_is_an_answer() -> None:

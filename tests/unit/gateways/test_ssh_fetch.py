@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from scaler.errors import IntegrityError, ScalerError, UnreachableError
-from scaler.gateways.ssh import ParamikoSsh, _NoChannelError
+from scaler.gateways.ssh import LostError, ParamikoSsh, _NoChannelError
 from tests.fakes.world import host
 
 if TYPE_CHECKING:
@@ -117,8 +117,25 @@ def test_a_connection_on_which_no_command_begins_is_made_anew_once(
     assert ssh.run(M1, ["echo", "well"]).out == "well\n"
     assert (shell.active, shell.lines, len(other.lines)) == (False, [], 1)
     other.dead = 2
-    with pytest.raises(UnreachableError, match="m1: lost while running echo: Timeout opening channel"):
+    with pytest.raises(UnreachableError, match="m1: no command begins there: Timeout opening channel") as refused:
         ssh.run(M1, ["echo", "well"])
+    assert not isinstance(refused.value, LostError)
+
+
+def test_an_answer_that_is_lost_after_the_command_began_is_told_apart(ssh: ParamikoSsh, shell: Shell) -> None:
+    shell.dies = 0
+    with pytest.raises(LostError, match="m1: lost while running cat"):
+        ssh.run(M1, ["cat", "/dev/null"])
+    assert len(shell.lines) == 1
+
+
+def test_a_command_whose_status_never_came_may_have_run(
+    ssh: ParamikoSsh, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Channel, "recv_exit_status", lambda _: -1)
+    with pytest.raises(LostError, match="m1: lost while running echo"):
+        ssh.run(M1, ["echo", "well"])
+    assert len(shell.lines) == 1
 
 
 def test_a_file_arrives_whole_and_is_the_operators_alone(ssh: ParamikoSsh, remote: Path, tmp_path: Path) -> None:

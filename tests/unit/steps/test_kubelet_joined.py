@@ -20,7 +20,8 @@ class Joining(Fakes):
     """Two nodes that are registered, with kubelets that have a token each and run."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, hosts("n1", "n2"))
+        # Here time passes for each thread that sleeps.
+        super().__init__(directory, hosts("n1", "n2"), reconnect_seconds=45)
         self.kubelets = FakeKubelets(self.kube, self.ssh, self.playbooks, self.hosts)
         for each in self.hosts:
             self.kube.add_node(each.name, ready=False, why="its kubelet has not reported yet")

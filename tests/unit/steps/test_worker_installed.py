@@ -6,7 +6,7 @@ import pytest
 
 from scaler.errors import StepError
 from scaler.gateways.files import sha256
-from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
+from scaler.gateways.playbooks import UNREACHABLE
 from scaler.steps import credentials_issued
 from scaler.steps.worker_installed import PLAYBOOK, REMOVAL, STEP
 from tests.fakes.world import RUN, Fakes, host, hosts
@@ -83,26 +83,6 @@ def test_a_host_that_fails_does_not_keep_the_other_from_its_files(fakes: Fakes) 
     assert STEP.apply(fakes.world, fakes.hosts) == {"n1": "place the files: No space left on device"}
     assert tries == ["n1"]
     assert set(fakes.playbooks.hosts) == {"n2"}
-
-
-@pytest.mark.parametrize("why", [LOST, NO_RESULT])
-def test_a_host_that_was_away_and_came_back_is_tried_once_more(fakes: Fakes, why: str) -> None:
-    tries = once(fakes, "n1", why)
-    assert STEP.apply(fakes.world, fakes.hosts) == {}
-    assert tries == ["n1", "n1"]
-
-
-def test_a_host_that_came_back_and_is_lost_again_has_failed(fakes: Fakes) -> None:
-    fakes.playbooks.fails[PLAYBOOK, "n1"] = LOST
-    assert STEP.apply(fakes.world, fakes.hosts) == {"n1": LOST}
-
-
-def test_a_host_that_stays_away_has_failed_after_the_time_of_a_reboot(fakes: Fakes) -> None:
-    tries = once(fakes, "n1", LOST)
-    fakes.ssh.machines["n1"].unreachable = True
-    assert STEP.apply(fakes.world, fakes.hosts) == {"n1": LOST}
-    assert tries == ["n1"]
-    assert 44 < fakes.clock.monotonic() < 60
 
 
 def test_undo_gives_the_host_back(fakes: Fakes) -> None:
