@@ -386,7 +386,7 @@ class Bundle:
         self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
 
     def stop(self, units: list[dict[str, Any]]) -> None:
-        """Stop the units, the last one first; containerd ends its containers itself, once no kubelet starts them anew."""
+        """Stop the units, the last one first; containerd ends its containers itself, once no kubelet starts them."""
         names = [unit["name"] for unit in reversed(units)]
         if not names:
             return
