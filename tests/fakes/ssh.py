@@ -24,12 +24,14 @@ class FakeMachine:
     probe_status: int = 0
     probe_says: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=lambda: {"kubelet.service", "kube-proxy.service"})
+    stubborn: str = ""
     log: str = "kubelet: a line of its log"
     restarted: Callable[[], Said] = lambda: Said(0, "", "")
 
 
 class FakeSsh:
-    """Machines that answer the probe, ``true``, ``cat``, the journal and a kubelet's restart.
+    """Machines that answer the probe, ``true``, ``cat``, ``ls``, the journal, a kubelet's restart and its stop.
 
     ``programs`` are asked first: what else runs on machines, each answers what is its own.
     """
@@ -55,6 +57,18 @@ class FakeSsh:
                 return Said(
                     0 if there else 1, machine.files.get(path, ""), "" if there else f"cat: {path}: no such file"
                 )
+            case ["ls", "-A", path]:
+                names = [each.removeprefix(f"{path}/") for each in machine.files if each.startswith(f"{path}/")]
+                return Said(0 if names else 2, "".join(f"{name}\n" for name in names), "")
+            case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
+                if machine.stubborn:
+                    return Said(1, "", machine.stubborn)
+                stopped = [unit for unit in units if unit in machine.running]
+                machine.running -= set(stopped)
+                return Said(0, "".join(f"{unit}\n" for unit in stopped), "")
+            case ["systemctl", "enable", "--now", *units]:
+                machine.running |= set(units)
+                return Said(0, "", "")
             case ["journalctl", *_]:
                 return Said(0, f"{machine.log}\n", "")
             case ["sh", "-c", script] if "systemctl restart kubelet" in script:
