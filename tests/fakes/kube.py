@@ -48,8 +48,8 @@ class FakeKube:
 
     ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off; ``unreached`` tells
     for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request;
-    ``pod_answers`` decides what a command in a pod prints. What is evicted ends at once, unless ``pod_ends`` says no for
-    it; its controller then starts it anew on the first node that is open. ``evicted`` are those that went, in order.
+    ``pod_answers`` decides what a command in a pod prints. What is evicted ends at once, unless ``pod_ends`` says no;
+    its controller then starts it anew on the first node that is open. ``evicted`` are those that went, in order.
     """
 
     def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:
