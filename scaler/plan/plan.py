@@ -9,6 +9,7 @@ from pydantic import Field
 from scaler.model.base import Value
 from scaler.model.inventory import Host
 from scaler.model.names import NodeName
+from scaler.plan.pods import Leaving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,14 +35,25 @@ class Drain(Value):
     keep_cordon: bool = False
 
 
+class Seen(Value):
+    """A host as the plan saw it: what has another uid or machine ID since is another one's, and is left alone.
+
+    A host whose Node is gone has no ``uid``, a dead one none but its Node's ``machine_id``.
+    """
+
+    uid: str = ""
+    machine_id: str = ""
+
+
 class Plan(Value):
     """What one run will do, in order.
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
     ``leaves`` the one that they go out of, in a plan that takes hosts away. ``dead`` are those of ``hosts`` that were
-    proven to be gone; no step ever contacts them. ``allow_even`` is the operator's own word. ``resumes`` and
-    ``rolls_back`` name the earlier run that this one goes on with, or takes back.
+    proven to be gone; no step ever contacts them. ``seen`` proves that a host that leaves is still the same; ``pods``
+    are those that its leaving moves or ends. ``allow_even`` is the operator's own word. ``resumes`` and ``rolls_back``
+    name the earlier run that this one goes on with, or takes back.
     """
 
     change: str
@@ -59,6 +71,8 @@ class Plan(Value):
     allow_even: bool = False
     resumes: str = ""
     rolls_back: str = ""
+    seen: dict[NodeName, Seen] = Field(default={})
+    pods: tuple[Leaving, ...] = ()
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""

@@ -44,7 +44,8 @@ class World:
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
     the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
     ``fence`` raises LockedError where the cluster is not this run's to change any more; asked before each step.
-    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost.
+    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost; ``stopped``
+    are the units that this run stopped, by host.
     """
 
     run: str
@@ -69,6 +70,7 @@ class World:
     later: dict[str, str] = field(default_factory=dict)
     own_members: set[int] = field(default_factory=set)
     asked_for: set[str] = field(default_factory=set)
+    stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     steady_at: float = float("-inf")
     etcd_servers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     initial_cluster: dict[str, str] = field(default_factory=dict)

@@ -13,8 +13,7 @@ from scaler.engine.lock import locked
 from scaler.model.holder import Holder
 from tests.fakes import world
 from tests.fakes.clock import BEGIN
-from tests.fakes.session import session
-from tests.unit.cli.test_add_node import Opened
+from tests.fakes.session import Opened, session
 
 if TYPE_CHECKING:
     from pathlib import Path
