@@ -39,8 +39,9 @@ class Plan(Value):
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
-    ``leaves`` the one that they go out of, in a plan that takes hosts away. ``dead`` are those of ``hosts`` that were
-    proven to be gone; no step ever contacts them.
+    ``leaves`` the one that they go out of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come
+    in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be gone;
+    no step ever contacts them.
     """
 
     change: str
@@ -53,12 +54,17 @@ class Plan(Value):
     on_failure: Literal["isolate", "undo", "stop"] = "isolate"
     makes: Literal["workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
+    joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     drain: Drain | None = None
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""
         return next(host for host in self.hosts if host.name == name)
+
+    def leaving(self, hosts: Iterable[Host]) -> list[Host]:
+        """Return those of ``hosts`` that go away by this plan."""
+        return [host for host in hosts if self.leaves and host.name not in self.joins]
 
     def living(self, hosts: Iterable[Host]) -> list[Host]:
         """Return those of ``hosts`` that may be contacted."""
