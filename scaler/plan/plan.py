@@ -40,8 +40,8 @@ class Plan(Value):
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
     ``leaves`` the one that they go out of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come
-    in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be gone;
-    no step ever contacts them.
+    in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be
+    gone; no step ever contacts them.
     """
 
     change: str

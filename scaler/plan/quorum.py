@@ -43,10 +43,10 @@ def refusal(members: Collection[Seen], request: Request) -> str:
     """Return why ``request`` is unsafe among ``members``, with the arithmetic; empty where it is safe."""
     voters = [m for m in members if m.voter]
     healthy = [m for m in voters if m.healthy]
-    lost = len(healthy) < quorum(len(voters))
     foreign = [m.name for m in members if not m.voter and not m.ours]
-    if not voters or lost:
-        return f"{_count(healthy, voters)}: no quorum, nothing can be changed"
+    told = lost(members)
+    if told:
+        return told
     if foreign:
         return f"a learner that no run of scaler's added is there: {', '.join(foreign)}; etcd takes one at a time"
     if request.verb == "add":
@@ -57,6 +57,15 @@ def refusal(members: Collection[Seen], request: Request) -> str:
     if request.verb == "replace":
         return _replace(request.name, healthy, after)
     return _remove(request.name, healthy, after)
+
+
+def lost(members: Collection[Seen]) -> str:
+    """Return that the healthy voters are no quorum, with the arithmetic; empty where they are one."""
+    voters = [m for m in members if m.voter]
+    healthy = [m for m in voters if m.healthy]
+    if voters and len(healthy) >= quorum(len(voters)):
+        return ""
+    return f"{_count(healthy, voters)}: no quorum, nothing can be changed"
 
 
 def leaving(members: Collection[Seen], names: Collection[str]) -> tuple[tuple[str, ...], str]:

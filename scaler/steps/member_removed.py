@@ -35,8 +35,8 @@ class MemberRemoved(Irreversible):
         """Tell what the step will do."""
         del plan, settings
         return [
-            "count once more, then member remove, asked of one that stays; every list that is left decides. "
-            "From here on nothing is undone"
+            "count once more, then member remove, asked of one that stays; every list that is left decides",
+            "from here on nothing is undone",
         ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:

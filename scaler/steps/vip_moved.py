@@ -13,8 +13,7 @@ from scaler.steps.balancing import must_answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.inventory import Cluster
-    from scaler.model.inventory import Host, Settings
+    from scaler.model.inventory import Cluster, Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 

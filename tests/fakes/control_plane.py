@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host
 
 ETCD, APISERVER = "etcd.service", "kube-apiserver.service"
+KEEPALIVED = "keepalived.service"
 CONTROLLERS = ("kube-controller-manager.service", "kube-scheduler.service")
 PORTS = {
     ETCD: (2379, 2380),
@@ -162,6 +163,8 @@ class FakeControlPlane:
         self.events: list[str] = []
         self.heard: list[Callable[[], None]] = []
         self.catches_up = True
+        self.vip_moves = True
+        self.keeps_lease: set[str] = set()
         self._guard = threading.Condition()
         self._pki()
         self._wire()
@@ -257,6 +260,7 @@ class FakeControlPlane:
             machine = self.machines[each.name]
             machine.units |= {APISERVER, *CONTROLLERS}
             machine.lists = tuple([u for u in urls if each.address in u] + [u for u in urls if each.address not in u])
+            self._list(machine, machine.lists)
             self._copy(machine, "kube_apiserver_pki", self.settings.pki_dir)
             self.fakes.kube.add_node(
                 each.name, address=each.address, labels=_ROLES, cidr=f"10.244.20{each.name[1:]}.0/24"
@@ -267,6 +271,8 @@ class FakeControlPlane:
         for each in fronts:
             self.balancers[each.name] = FakeBalancer(self.ready)
             self.balancers[each.name].servers = {m.name: m.address for m in old}
+            self.machines[each.name].units |= {KEEPALIVED} if self.settings.vip else set()
+        self._endpoints()
         self._write_inventory()
 
     def _write_inventory(self) -> None:
@@ -327,6 +333,8 @@ class FakeControlPlane:
             machine.lists = tuple(machine.files["/etc/kubernetes/kube-apiserver.env"].split(","))
             self._did(f"start {machine.host.name} {len(machine.lists)}")
         machine.units.add(unit)
+        if unit == APISERVER:
+            self._endpoints()
         return ""
 
     def _member_starts(self, machine: Machine) -> str:
@@ -358,8 +366,14 @@ class FakeControlPlane:
         return ""
 
     def _stop(self, machine: Machine, unit: str) -> None:
-        if unit == APISERVER:
+        if unit == APISERVER and unit in machine.units:
             self._stopped(machine, "stopped")
+            self._did(f"stop {machine.host.name}")
+            if machine.host.name not in self.keeps_lease:
+                self._endpoints(without=machine.host.address)
+        if unit == KEEPALIVED and self.holder == machine.host.name:
+            others = [n for n in self.balancers if n != self.holder and KEEPALIVED in self.machines[n].units]
+            self.holder = others[0] if others and self.vip_moves else self.holder
         if unit == ETCD:
             self.etcd.stop(machine.host.address)
         machine.units.discard(unit)
@@ -413,6 +427,13 @@ class FakeControlPlane:
 
     # What runs on machines.
 
+    def _endpoints(self, without: str = "") -> None:
+        """Let the Service ``kubernetes`` name the API servers that run."""
+        up = [m.host.address for m in self.machines.values() if APISERVER in m.units and m.host.address != without]
+        subsets = [{"addresses": [{"ip": address} for address in up]}]
+        told = {"kind": "Endpoints", "metadata": {"name": "kubernetes", "namespace": "default"}, "subsets": subsets}
+        self.fakes.kube.objects["Endpoints", "default", "kubernetes"] = told
+
     def _at(self, address: str) -> Machine | None:
         return next((m for m in self.machines.values() if m.host.address == address), None)
 
@@ -445,6 +466,10 @@ class FakeControlPlane:
                 self._stop(machine, unit)
                 self._look(machine)
                 return Said(0, "", "")
+            case ["systemctl", "enable", "--now", unit]:
+                why = self._start(machine, unit, changed=False)
+                self._look(machine)
+                return Said(1 if why else 0, "", why)
             case ["systemctl", "is-active", "--quiet", unit]:
                 return Said(0 if unit in machine.units else 3, "", "")
         return None

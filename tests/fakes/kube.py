@@ -31,6 +31,7 @@ _KINDS = {
     "services": "Service",
     "pods": "Pod",
     "configmaps": "ConfigMap",
+    "endpoints": "Endpoints",
     "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
 }
 _NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap"}

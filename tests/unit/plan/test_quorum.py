@@ -92,7 +92,8 @@ def test_of_several_the_broken_one_leaves_first() -> None:
 def test_several_do_not_leave_where_one_of_them_may_not() -> None:
     _, told = leaving([Seen("a"), Seen("b"), Seen("c", healthy=False)], ["a", "b", "c"])
     assert told == "b is the last voter"
-    assert leaving([Seen("a"), Seen("b"), Seen("c", healthy=False)], ["a"])[1] == "c is down: that one goes first"
+    five = [Seen("a"), Seen("b"), Seen("c"), Seen("d"), Seen("e", healthy=False)]
+    assert leaving(five, ["a"])[1] == "e is down: that one goes first"
 
 
 def test_the_last_voter_stays() -> None:
