@@ -19,7 +19,7 @@ options:
   users: {description: System users to make first ({name, home}), type: list, elements: dict, default: []}
   payload: {description: Archive on the host with what was missing, type: path}
   receipt: {description: Where the receipt is kept, type: path, default: /var/lib/scaler/receipt.json}
-  claim: {description: Whose bundle this is, type: dict, default: {}}
+  claim: {description: Whose bundle this is; with absent what is another's stays, type: dict, default: {}}
   wipe: {description: With absent, directories to remove with all that is mounted below, type: list, elements: path,
          default: []}
   run: {description: Units to enable and start, all where it is not given; the others are only known, type: list,
@@ -54,11 +54,13 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -358,13 +360,12 @@ class Bundle:
         if receipt is None:
             self.module.exit_json(changed=False, changed_files=[])
             return
+        self.must_be_ours(receipt.get("claim", {}))
         files: dict[str, str | None] = receipt["files"]
         if self.module.check_mode:
             self.module.exit_json(changed=True, changed_files=sorted(files))
         units = [unit["name"] for unit in receipt["units"]]
-        if units:
-            systemctl("stop", *reversed(units))
-            systemctl("disable", "--no-reload", *[u["name"] for u in receipt["units"] if not u["enabled"]])
+        self.stop(receipt["units"])
         for command in self.module.params["before"]:
             # Cleaning goes as far as it can: what one command leaves is still found by the next preflight.
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -373,7 +374,7 @@ class Bundle:
             end_pods()
             remove_chains()
         for directory in self.module.params["wipe"]:
-            wipe(Path(directory))
+            self.wipe(directory)
         put_back(files, self.kept, receipt["directories"])
         systemctl("daemon-reload")
         systemctl("reset-failed", *units)
@@ -383,6 +384,50 @@ class Bundle:
         remove_users(receipt.get("users", []))
         self.receipt.unlink()
         self.module.exit_json(changed=True, changed_files=sorted(files), units=units)
+
+    def stop(self, units: list[dict[str, Any]]) -> None:
+        """Stop the units, the last one first; containerd ends its containers itself, once no kubelet starts them."""
+        names = [unit["name"] for unit in reversed(units)]
+        if not names:
+            return
+        if self.module.params["pods"]:
+            systemctl("stop", *[name for name in names if name != "containerd.service"])
+            remove_containers()
+        systemctl("stop", *names)
+        systemctl("disable", "--no-reload", *[unit["name"] for unit in units if not unit["enabled"]])
+
+    def wipe(self, directory: str) -> None:
+        """Empty ``directory``; end where something is mounted there for good."""
+        mounted = wipe(Path(directory))
+        if mounted:
+            why = (
+                f"{', '.join(mounted)} cannot be unmounted; {directory} was not emptied, since that would empty it too"
+            )
+            self.module.fail_json(msg=why)
+
+    def must_be_ours(self, claim: dict[str, Any]) -> None:
+        """End where the host is another's than is said."""
+        said = self.module.params["claim"]
+        other = [key for key in ("cluster", "node") if said.get(key) and claim.get(key, said[key]) != said[key]]
+        if other:
+            whose = f"node {claim.get('node')} of cluster {claim.get('cluster')}"
+            self.module.fail_json(msg=f"this host is {whose}; nothing was touched")
+
+
+def remove_containers() -> None:
+    """Have containerd end and forget every container of Kubernetes', which takes their mounts and snapshots away."""
+    for kind, remove in (("tasks", ["tasks", "rm", "--force"]), ("containers", ["containers", "rm"])):
+        names = ctr(kind, "ls", "--quiet").split()
+        for name in names:
+            ctr(*remove, name)
+
+
+def ctr(*argv: str) -> str:
+    """Run containerd's own client in Kubernetes' namespace; without one, or without containerd, it says nothing."""
+    command = ["ctr", "--namespace", "k8s.io", *argv]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    return ""
 
 
 def remove_users(names: list[str]) -> None:
@@ -414,15 +459,30 @@ def put_back(files: dict[str, str | None], kept: Path, directories: list[str]) -
 
 def end_pods() -> None:
     """Kill every process in a pod's cgroup and the shims that would look after it; their networks end with them."""
-    for cgroup in Path("/proc").glob("[0-9]*/cgroup"):
-        with contextlib.suppress(OSError):
-            name = (cgroup.parent / "comm").read_text().strip()
-            if "kubepods" in cgroup.read_text() or name == "containerd-shim":
-                os.kill(int(cgroup.parent.name), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while of_pods() and time.monotonic() < deadline:
+        for pid in of_pods():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
     # A sandbox's network lives on in its mount; its end of the cable in the host goes with it.
     for namespace in Path("/run/netns").glob("cni-*"):
         subprocess.run(["umount", "-l", str(namespace)], capture_output=True, check=False)
         namespace.unlink(missing_ok=True)
+
+
+def of_pods() -> list[int]:
+    """Return the processes of pods, and the shims of Kubernetes' containers."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            shim = (process / "comm").read_text().strip() == "containerd-shim"
+            ours = shim and b"k8s.io" in (process / "cmdline").read_bytes()
+            # One that has ended and is not collected yet holds nothing.
+            ended = (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if (ours or "kubepods" in (process / "cgroup").read_text()) and not ended:
+                found.append(int(process.name))
+    return found
 
 
 def remove_chains() -> None:
@@ -435,19 +495,42 @@ def remove_chains() -> None:
                 subprocess.run([f"{family}-restore"], input=kept, text=True, capture_output=True, check=False)
 
 
-def wipe(path: Path) -> None:
-    """Unmount whatever is mounted below ``path``, then empty it; a mount point itself stays."""
-    mounted = [line.split()[1].replace("\\040", " ") for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounted if m.startswith(f"{path}/")), reverse=True):
+def wipe(path: Path) -> list[str]:
+    """Unmount whatever is mounted below ``path``, then empty it; a mount point itself stays.
+
+    Return what cannot be unmounted: then nothing was removed. A link is followed once, at the top, and no other file
+    system is entered, so that nothing is ever removed through a mount.
+    """
+    path = path.resolve()
+    for mount in sorted(mounts_below(path), reverse=True):
         subprocess.run(["umount", "-l", mount], capture_output=True, check=False)
-    for entry in path.iterdir() if path.is_dir() else ():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-    if path.is_dir() and not path.is_mount():
+    left = mounts_below(path)
+    if left or not path.is_dir():
+        return left
+    empty(path, path.stat().st_dev)
+    if not path.is_mount():
         with contextlib.suppress(OSError):
             path.rmdir()
+    return []
+
+
+def mounts_below(path: Path) -> list[str]:
+    """Return every mount point below ``path``, as often as something is mounted there."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    names = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point) for point in points]
+    return [name for name in names if name.startswith(f"{path}/")]
+
+
+def empty(path: Path, device: int) -> None:
+    """Remove what is in ``path`` on the file system ``device``, and nothing of another one."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path):
+            with contextlib.suppress(OSError):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                elif entry.stat(follow_symlinks=False).st_dev == device:
+                    empty(Path(entry.path), device)
+                    os.rmdir(entry.path)
 
 
 def log_of(unit: str) -> str:

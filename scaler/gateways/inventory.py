@@ -24,7 +24,7 @@ from scaler.model.base import tell
 from scaler.model.inventory import Cluster, Connection, Host, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 HOSTS_FILE = "hosts.yml"
 GROUPS = ("masters", "etcd", "workers", "loadbalancers", "standby")
@@ -100,11 +100,38 @@ def move(cluster: Cluster, hosts: Iterable[Host], group: str) -> str:
     A new master of a cluster whose etcd stands on the masters comes into group etcd too. Raises InputError where
     somebody changed the file since it was read.
     """
+    text, begin, tree, yaml = _opened(cluster, f"the hosts joined; put them under '{group}' by hand")
+    groups = [group, "etcd"] if group == "masters" and cluster.own_etcd else [group]
+    for host in hosts:
+        _put(tree, host, groups)
+    return _written(cluster, text[:begin], tree, yaml)
+
+
+def leave(cluster: Cluster, living: Iterable[Host], dead: Iterable[Host], groups: Iterable[str]) -> str:
+    """Take hosts out of ``groups`` of the inventory's file, comments kept, atomically; return its digest.
+
+    A living host that is in no other group goes on standby with what reaches it; a dead one is dropped from all groups.
+    Raises InputError where somebody changed the file since it was read, or a host is not written by its own name.
+    """
+    text, begin, tree, yaml = _opened(cluster, "the hosts have left; take them out of their groups by hand")
+    groups = tuple(groups)
+    for host in living:
+        values = _out_of(tree, host.name, groups)
+        _must_be_found(cluster, host, values, groups)
+        if values is not None and not _stays(tree, host.name, values):
+            _put(tree, host, ["standby"], values)
+    for host in dead:
+        _must_be_found(cluster, host, _out_of(tree, host.name, (*GROUPS, "all")), GROUPS)
+    return _written(cluster, text[:begin], tree, yaml)
+
+
+def _opened(cluster: Cluster, by_hand: str) -> tuple[bytes, int, Any, YAML]:
+    """Return the file, where its document begins, its tree, and what writes it."""
     text = cluster.hosts_file.read_bytes()
     if hashlib.sha256(text).hexdigest() != cluster.hosts_digest:
         raise InputError(
             f"{cluster.hosts_file} was changed while this run went on; it is left as it is",
-            hint=f"the hosts joined; put them under '{group}' by hand, or run the same command again",
+            hint=f"{by_hand}, or run the same command again",
         )
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -112,19 +139,57 @@ def move(cluster: Cluster, hosts: Iterable[Host], group: str) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     head = _HEAD.match(text)
     begin = head.end() if head else 0
-    tree = yaml.load(text[begin:])
-    groups = [group, "etcd"] if group == "masters" and cluster.own_etcd else [group]
-    for host in hosts:
-        _put(tree, host, groups)
+    return text, begin, yaml.load(text[begin:]), yaml
+
+
+def _written(cluster: Cluster, head: bytes, tree: Any, yaml: YAML) -> str:  # noqa: ANN401 - ruamel's trees are untyped
     out = io.BytesIO()
-    out.write(text[:begin])
+    out.write(head)
     yaml.dump(tree, out)
     write_atomically(cluster.hosts_file, out.getvalue(), mode=cluster.hosts_file.stat().st_mode & 0o777)
     return hashlib.sha256(out.getvalue()).hexdigest()
 
 
-def _put(tree: Any, host: Host, groups: list[str]) -> None:  # noqa: ANN401 - ruamel's trees are untyped
-    values = _taken(tree, host.name)
+def _places(tree: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
+    """Yield the name and the hosts of every group, wherever it stands in the file."""
+    for group, content in (tree or {}).items():
+        if content is not None:
+            if content.get("hosts"):
+                yield group, content["hosts"]
+            yield from _places(content.get("children"))
+
+
+def _out_of(tree: Any, name: str, groups: Collection[str]) -> Any:  # noqa: ANN401 - as above
+    """Take ``name`` out of ``groups``; return its variables, None where it was in none of them."""
+    values = None
+    for group, members in _places(tree):
+        if group in groups and name in members:
+            own = members.pop(name)
+            values = own or values or {}
+    return values
+
+
+def _stays(tree: Any, name: str, values: Any) -> bool:  # noqa: ANN401 - as above
+    """Give ``name`` its variables where it still is in a group; tell whether it is."""
+    others = [members for group, members in _places(tree) if group != "all" and name in members]
+    if others and values:
+        others[0][name] = {**values, **(others[0][name] or {})}
+    return bool(others)
+
+
+def _must_be_found(cluster: Cluster, host: Host, values: Any, groups: Collection[str]) -> None:  # noqa: ANN401 - as above
+    """Refuse where ``host`` came out of none of ``groups``, though it is in one: a range or a group within names it."""
+    known = [group for group in groups if any(host.name == other.name for other in getattr(cluster, group))]
+    if values is None and known:
+        raise InputError(
+            f"{cluster.hosts_file}: {host.name} is in '{known[0]}', but is not written there by its own name; "
+            "the file is left as it is",
+            hint="write the hosts of that range or inner group one by one, then run the same command again",
+        )
+
+
+def _put(tree: Any, host: Host, groups: list[str], values: Any = None) -> None:  # noqa: ANN401 - as above
+    values = values if values is not None else _taken(tree, host.name)
     # Groups stand below 'all', or at the top of the file.
     top = any(group in tree for group in GROUPS) or tree.get("all") is None
     parent = tree if top else _map(tree["all"], "children")

@@ -49,6 +49,12 @@ class HostKeyError(UnreachableError):
     kind = "host-key"
 
 
+class LoginError(UnreachableError):
+    """The host answers, and does not take the key."""
+
+    kind = "login"
+
+
 class SudoError(UnreachableError):
     """The user on the host may not become root without a password."""
 
@@ -256,7 +262,7 @@ class ParamikoSsh:
             ) from e
         except paramiko.AuthenticationException as e:
             client.close()
-            raise UnreachableError(
+            raise LoginError(
                 f"{where}: the key is not accepted: {e}", hint="put the public key into authorized_keys there"
             ) from e
         except (OSError, paramiko.SSHException, EOFError) as e:

@@ -49,11 +49,19 @@ class NodeInfo(Told):
     runtime_version: str = Field(default="", alias="containerRuntimeVersion")
 
 
+class Taint(Told):
+    """One taint of a Node."""
+
+    key: str = ""
+    effect: str
+
+
 class NodeSpec(Told):
     """spec of a Node."""
 
     pod_cidr: str | None = Field(default=None, alias="podCIDR")
     unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
 
 
 class NodeStatus(Told):
@@ -80,6 +88,13 @@ class Node(Told):
     def ready(self) -> bool:
         """Tell whether the Ready condition is True."""
         return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+
+    @property
+    def takes_pods(self) -> bool:
+        """Tell whether a pod that tolerates nothing may be started here."""
+        return (
+            self.ready and not self.spec.unschedulable and all(t.effect == "PreferNoSchedule" for t in self.spec.taints)
+        )
 
     @property
     def why_not_ready(self) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 from scaler.model.base import Value
 from scaler.model.inventory import Host
 from scaler.model.names import NodeName
+from scaler.plan.pods import Leaving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +35,16 @@ class Drain(Value):
     keep_cordon: bool = False
 
 
+class Seen(Value):
+    """A host as the plan saw it: what has another uid or machine ID since is another one's, and is left alone.
+
+    A host whose Node is gone has no ``uid``, a dead one none but its Node's ``machine_id``.
+    """
+
+    uid: str = ""
+    machine_id: str = ""
+
+
 class Plan(Value):
     """What one run will do, in order.
 
@@ -41,7 +52,8 @@ class Plan(Value):
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
     ``leaves`` the one that they go out of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come
     in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be
-    gone; no step ever contacts them.
+    gone; no step ever contacts them. ``seen`` proves that a host that leaves is still the same; ``pods`` are those that
+    its leaving moves or ends.
     """
 
     change: str
@@ -57,6 +69,8 @@ class Plan(Value):
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     drain: Drain | None = None
+    seen: dict[NodeName, Seen] = Field(default={})
+    pods: tuple[Leaving, ...] = ()
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""

@@ -37,7 +37,8 @@ class World:
     ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
     fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
-    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds.
+    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
+    ``stopped`` are the units that this run stopped, by host.
     """
 
     run: str
@@ -61,6 +62,7 @@ class World:
     later: dict[str, str] = field(default_factory=dict)
     own_members: set[int] = field(default_factory=set)
     asked_for: set[str] = field(default_factory=set)
+    stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     steady_at: float = float("-inf")
     etcd_servers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     initial_cluster: dict[str, str] = field(default_factory=dict)

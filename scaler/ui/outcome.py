@@ -21,7 +21,8 @@ def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[s
     return {
         "plan": plan.to_json(),
         "run": outcome.run if outcome else None,
-        "added": list(outcome.made) if outcome else [],
+        "added": list(outcome.made) if outcome and not plan.leaves else [],
+        "removed": list(outcome.made) if outcome and plan.leaves else [],
         "present": list(plan.present),
         "failed": {**refused, **(outcome.failed if outcome else {})},
         "left": outcome.left if outcome else {},

@@ -17,7 +17,7 @@ def show(plan: Plan, settings: Settings) -> None:
     """Print ``plan`` to standard output."""
     console = Console(highlight=False, soft_wrap=True)
     for name in plan.present:
-        console.print(f"{name} is there already: nothing to do")
+        console.print(f"{name} is {'absent' if plan.leaves else 'there'} already: nothing to do")
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, style="yellow")
     if plan.empty:

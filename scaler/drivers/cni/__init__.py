@@ -9,10 +9,14 @@ from scaler.errors import InputError
 
 
 class Cni(NamedTuple):
-    """A CNI driver: the roles of ours that put files on a node, and whether the API must give it a pod CIDR first."""
+    """A CNI driver: the roles of ours that put files on a node, and whether the API must give it a pod CIDR first.
+
+    ``node_kinds`` are kinds of the API: of each the network keeps an object of the node's name, and does not delete it.
+    """
 
     roles: tuple[str, ...]
     needs_pod_cidr: bool
+    node_kinds: tuple[str, ...] = ()
 
 
 def of(name: str) -> Cni:

@@ -1,0 +1,94 @@
+"""Give the hosts back as they were before they joined; a dead one keeps what it has, which is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.errors import ScalerError
+from scaler.gateways.clock import wait_until
+from scaler.gateways.ssh import REBOOT_SECONDS, on_each
+from scaler.steps.base import Irreversible, played
+from scaler.steps.leaving import Found, look_at, not_ours, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+# What joined last is taken back first.
+REMOVALS = {
+    "workers": ("worker_remove.yml",),
+    "masters": ("worker_remove.yml", "master_remove.yml"),
+    "etcd": ("etcd_remove.yml",),
+}
+GROUPS = {"worker_remove.yml": "workers", "master_remove.yml": "masters", "etcd_remove.yml": "etcd"}
+_HOLDS = {
+    "workers": "its kubelet's client certificate",
+    "masters": "its certificates and keys, those of the cluster's service accounts too",
+    "etcd": "its member's certificates and keys",
+}
+
+
+class HostsWiped(Irreversible):
+    """Nothing of the cluster is left on the hosts: no unit, container, mount, key, or rule of the packet filter."""
+
+    title = "Give the hosts back"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del settings
+        lines = ["prove that it is the same machine; stop its units, end its containers, unmount, put its files back"]
+        return lines + [f"{name} is dead: {_kept(plan)}" for name in plan.dead]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Prove each living host to be the one that the plan saw, then clean it."""
+        world.later.update({h.name: _kept(world.plan) for h in hosts if h.name in world.plan.dead})
+        living = world.plan.living(hosts)
+        proofs = on_each(living, lambda host: self._proof(world, host))
+        failures = {n: p.message if isinstance(p, ScalerError) else p for n, p in proofs.items() if p}
+        for playbook in REMOVALS[world.plan.leaves or "workers"]:
+            group = GROUPS[playbook]
+            left = [host for host in living if host.name not in failures]
+            claims = {h.name: {"scaler_claim": {"cluster": world.cluster.name, "node": h.name}} for h in left}
+            failures |= played(world, playbook, group, left, claims) if left else {}
+        return failures
+
+    def _proof(self, world: World, host: Host) -> str:
+        """Return why ``host`` must not be cleaned; one that is away for a while is waited for."""
+        group = world.plan.leaves or "workers"
+        told: list[ScalerError] = []
+
+        def answers() -> bool:
+            try:
+                found.append(look_at(world.ssh, host, group))
+            except ScalerError as e:
+                told[:] = [e]
+            return bool(found)
+
+        found: list[Found] = []
+        if not wait_until(world.clock, answers, timeout=REBOOT_SECONDS, every=1.0):
+            raise told[0]
+        known = seen(world.plan, host.name).machine_id
+        if found[0].machine_id != known:
+            return f"it is another machine than was planned for (machine-id {found[0].machine_id}, not {known})"
+        wrong = not_ours(found[0], host, world.cluster.name)
+        if not wrong and found[0].claim is None and found[0].kubelet and group == "workers":
+            world.later[host.name] = (
+                "scaler did not install it and does not know which files to take away: "
+                "they stay; its kubelet is stopped and disabled"
+            )
+        return wrong
+
+
+def _kept(plan: Plan) -> str:
+    """Say what a dead host of ``plan`` still has."""
+    what = _HOLDS[plan.leaves or "workers"]
+    return (
+        f"it was never contacted and still holds {what}, which the API takes until they expire (when is not known "
+        "from here); if it starts again it registers itself anew: keep it off the network, or reinstall it first"
+    )
+
+
+STEP = HostsWiped()

@@ -1,0 +1,51 @@
+"""Close the nodes that leave, all of them first: no pod moves to one that leaves next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.gateways.kube import nodes
+from scaler.steps.leaving import MARK, another, is_same
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.plan.plan import Plan
+    from scaler.steps.base import Failures, World
+
+
+class NodesCordoned:
+    """No new pod comes to the nodes; an annotation tells which of them this was done to."""
+
+    title = "Close the nodes"
+    commits = ""
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what the step will do."""
+        del plan, settings
+        return ["cordon it, so that no pod comes to it any more"]
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Mark those that are open, then close them; one that is closed already stays as whoever closed it wants."""
+        found = nodes(world.kube, [host.name for host in hosts])
+        failures = {node.name: another(node) for node in found if not is_same(world.plan, node)}
+        ours = [node for node in found if node.name not in failures]
+        opened = [n.name for n in ours if not n.spec.unschedulable or MARK in n.metadata.annotations]
+        if opened:
+            # In this order: a run that is killed in between must not take its own cordon for the operator's.
+            world.kube.call(["annotate", "nodes", *opened, "--overwrite", f"{MARK}={world.run}"])
+            world.kube.call(["cordon", *opened])
+        return failures
+
+    def undo(self, world: World, host: Host) -> None:
+        """Open what this run closed, unless it is to stay closed."""
+        if world.plan.drain and world.plan.drain.keep_cordon:
+            return
+        for node in nodes(world.kube, [host.name]):
+            if node.metadata.annotations.get(MARK) == world.run:
+                world.kube.call(["uncordon", node.name])
+                world.kube.call(["annotate", "nodes", node.name, f"{MARK}-"])
+
+
+STEP = NodesCordoned()

@@ -1,0 +1,199 @@
+"""Move the pods off the nodes by eviction, and wait until they have ended and their volumes are detached.
+
+PodDisruptionBudgets are the API's to hold to: what it refuses is asked again until the time is up. A StatefulSet's pods
+go one after the other, the highest number first, and each is waited for on its new node. A dead node's pods are deleted
+at once: nobody is there to end them.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from scaler.errors import ScalerError, StepError, UnreachableError
+from scaler.gateways import pods
+from scaler.gateways.clock import wait_until
+from scaler.gateways.kube import nodes
+from scaler.plan import pods as fates
+from scaler.plan.plan import Drain
+from scaler.steps.base import Irreversible
+from scaler.steps.leaving import another, is_same
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.inventory import Host, Settings
+    from scaler.model.pods import PersistentVolume, Pod
+    from scaler.plan.plan import Plan
+    from scaler.plan.pods import Leaving
+    from scaler.steps.base import Failures, World
+
+EVERY = 1.0
+_AT_ONCE = 8
+_TOO_MANY = "TooManyRequests"
+
+
+class NodesDrained(Irreversible):
+    """No pod is left on the nodes but those that end with them, and no volume is attached."""
+
+    title = "Move the pods off"
+
+    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+        """Tell what becomes of each pod."""
+        del settings
+        drain = plan.drain or Drain()
+        lines = [
+            f"evict its pods, budgets respected; wait until they end and their volumes are detached, {drain.timeout} s",
+            *fates.told([pod for pod in plan.pods if pod.node not in plan.dead]),
+        ]
+        for name in plan.dead:
+            ended = ", ".join(pod.key for pod in plan.pods if pod.node == name) or "none"
+            lines.append(f"{name} is dead: its pods are deleted without waiting for it, and start elsewhere: {ended}")
+        return lines
+
+    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+        """Drain all hosts at once, each on its own time."""
+        found = {node.name: node for node in nodes(world.kube, [host.name for host in hosts])}
+        there = [host.name for host in hosts if host.name in found]
+        failures = {name: another(found[name]) for name in there if not is_same(world.plan, found[name])}
+        left = [name for name in there if name not in failures]
+        with ThreadPoolExecutor(max_workers=len(left) or 1) as pool:
+            told = dict(zip(left, pool.map(lambda name: _drained(world, name), left), strict=True))
+        return failures | {name: why for name, why in told.items() if why}
+
+
+def _drained(world: World, name: str) -> str:
+    """Drain one node; return why it could not be done."""
+    try:
+        return _end_dead(world, name) if name in world.plan.dead else _Drain(world, name).run()
+    except ScalerError as e:
+        return e.message
+
+
+def _end_dead(world: World, name: str) -> str:
+    """Delete the pods of a node that is proven dead, once more looked at."""
+    if any(node.ready for node in nodes(world.kube, [name])):
+        return "its kubelet reports again: it is not dead, and nothing was done to it"
+    pods.end_at_once(world.kube, pods.on_node(world.kube, name))
+    return ""
+
+
+class _Drain:
+    """One node on its way to being empty."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._kube = world.kube
+        self._name = name
+        self._drain = world.plan.drain or Drain()
+        self._blocked: dict[str, str] = {}
+        self._pods: dict[str, Pod] = {}
+        self._rest: list[Leaving] = []
+        # A StatefulSet's pod that has been evicted and is not Ready elsewhere yet.
+        self._awaited: dict[str, Leaving] = {}
+        self._attached: list[str] = []
+        self._unreached = ""
+
+    def run(self) -> str:
+        """Go round until the node is empty; return why it is not when the time is up."""
+        if wait_until(self._world.clock, self._empty, timeout=self._drain.timeout, every=EVERY):
+            return ""
+        return f"not drained after {self._drain.timeout} s: {'; '.join(self._why())}"
+
+    def _empty(self) -> bool:
+        try:
+            self._unreached = ""
+            return self._round()
+        except UnreachableError as e:
+            # A load balancer that just moved is no reason to give a node back half drained.
+            self._unreached = e.message
+            return False
+
+    def _round(self) -> bool:
+        here = pods.on_node(self._kube, self._name)
+        volumes = pods.persistent_volumes(self._kube)
+        all_of_them = fates.leaving(here, fates.tied_claims(volumes))
+        # A pod may have come since the plan was made, and the options are for what the operator has seen.
+        refused = fates.refusal(all_of_them, self._drain)
+        if refused:
+            raise StepError(refused)
+        self._pods = {pod.metadata.uid: pod for pod in here}
+        self._rest = [pod for pod in all_of_them if not pod.stays]
+        self._attached = self._still_attached(here, volumes)
+        for name in [name for name, pod in self._awaited.items() if self._is_back(pod)]:
+            del self._awaited[name]
+        self._evict(self._next())
+        if self._rest or self._awaited:
+            self._world.say(f"{self._name}: {len(self._rest)} pods to go")
+        return not (self._rest or self._awaited or self._attached)
+
+    def _next(self) -> list[Leaving]:
+        """Return the pods whose turn it is."""
+        turn = [pod for pod in self._rest if pod.fate is not fates.Fate.ordered]
+        for name, members in fates.in_order(self._rest).items():
+            if name not in self._awaited:
+                turn.append(members[0])
+        return [pod for pod in turn if self._pods[pod.uid].metadata.deleted is None]
+
+    def _evict(self, turn: list[Leaving]) -> None:
+        def ask(pod: Leaving) -> str:
+            version = self._world.cluster.settings.kubernetes_version
+            return pods.evict(self._kube, pod.namespace, pod.name, pod.uid, version)
+
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            told = dict(zip((pod.key for pod in turn), pool.map(ask, turn), strict=True))
+        self._blocked = {key: why for key, why in told.items() if why}
+        for pod in turn:
+            if pod.fate is fates.Fate.ordered and pod.key not in self._blocked:
+                self._awaited[f"{pod.namespace}/{pod.owner}"] = pod
+
+    def _is_back(self, old: Leaving) -> bool:
+        """Tell whether a StatefulSet's pod runs on another node, or is not wanted any more."""
+        new = pods.named(self._kube, old.namespace, old.name)
+        if new is None:
+            return not pods.wanted(self._kube, old.namespace, old.owner.partition("/")[2], old.ordinal)
+        return new.metadata.uid != old.uid and new.spec.node != self._name and new.ready
+
+    def _still_attached(self, here: list[Pod], volumes: list[PersistentVolume]) -> list[str]:
+        """Return the volumes that are attached to the node for pods that leave it."""
+        attached = {each.spec.source.volume for each in pods.attachments(self._kube, self._name)}
+        stay = {pod.metadata.uid for pod in self._leaving_last(here)}
+        kept = {
+            (pod.metadata.namespace, volume.claim.name)
+            for pod in here
+            if pod.metadata.uid in stay
+            for volume in pod.spec.volumes
+            if volume.claim
+        }
+        theirs = {
+            v.metadata.name for v in volumes if v.spec.claim and (v.spec.claim.namespace, v.spec.claim.name) in kept
+        }
+        return sorted(attached - theirs)
+
+    def _leaving_last(self, here: list[Pod]) -> list[Pod]:
+        going = {pod.uid for pod in self._rest}
+        return [pod for pod in here if pod.metadata.uid not in going and not pod.finished]
+
+    def _why(self) -> list[str]:
+        """Say what keeps the node from being empty, pod by pod."""
+        if self._unreached:
+            return [self._unreached]
+        said = [self._why_not(pod) for pod in self._rest if pod.key in self._blocked]
+        ending = [pod.key for pod in self._rest if self._pods[pod.uid].metadata.deleted is not None]
+        if ending:
+            said.append(f"still ending: {', '.join(ending)}")
+        gone = {pod.uid for pod in self._rest}
+        said += [f"{pod.key} is not Ready on another node yet" for pod in self._awaited.values() if pod.uid not in gone]
+        if self._attached and not self._rest:
+            said.append(f"volumes are still attached: {', '.join(self._attached)}")
+        return said or [f"pods are left: {', '.join(pod.key for pod in self._rest)}"]
+
+    def _why_not(self, pod: Leaving) -> str:
+        why = self._blocked[pod.key]
+        if _TOO_MANY not in why:
+            return f"{pod.key}: {why}"
+        guards = [b.told for b in pods.budgets(self._kube) if b.guards(self._pods[pod.uid])]
+        return f"{' and '.join(guards) or 'the API'} does not let {pod.key} go"
+
+
+STEP = NodesDrained()
