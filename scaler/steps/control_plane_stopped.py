@@ -9,6 +9,7 @@ from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
 from scaler.steps.api_servers import must_be_ready
 from scaler.steps.placing import APISERVER, CONTROLLERS
+from scaler.steps.units import start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
-STOP_SECONDS = 120
 LEAVE_SECONDS = 20.0
 PREFIX = "/registry"
 
@@ -40,18 +40,17 @@ class ControlPlaneStopped:
         """Stop what runs; from here on it is no master that serves."""
         for host in hosts:
             prefix = _prefix(world, host)
-            for unit in (*CONTROLLERS, APISERVER):
-                _systemctl(world, host, "disable", unit)
+            stop(world, host, *CONTROLLERS, APISERVER)
             world.masters[:] = [master for master in world.masters if master.name != host.name]
             _must_leave_endpoints(world, host, prefix)
         return {}
 
     def undo(self, world: World, host: Host) -> None:
         """Start the API server, and behind it the controllers."""
-        _systemctl(world, host, "enable", APISERVER)
+        start(world, host, APISERVER)
         must_be_ready(world, host)
         for unit in CONTROLLERS:
-            _systemctl(world, host, "enable", unit)
+            start(world, host, unit)
         if host.name not in {master.name for master in world.masters}:
             world.masters.append(host)
 
@@ -90,12 +89,6 @@ def _left(world: World, host: Host) -> bool:
         return host.address not in {address["ip"] for subset in subsets for address in subset.get("addresses") or ()}
 
     return wait_until(world.clock, gone, timeout=LEAVE_SECONDS, every=0.5)
-
-
-def _systemctl(world: World, host: Host, verb: str, unit: str) -> None:
-    said = world.ssh.run(host, ["systemctl", verb, "--now", unit], timeout=STOP_SECONDS)
-    if said.status != 0:
-        raise StepError(f"{host.name}: systemctl {verb} --now {unit}: {said.err.strip()}")
 
 
 STEP = ControlPlaneStopped()

@@ -52,6 +52,12 @@ def _roll(world: World, master: Host, urls: list[str]) -> None:
     aside = set_aside(world, master)
     if not aside:
         # Nobody would answer in its place: restarted it would be an outage. What it knows is a part of the truth.
+        known = masters.look(world.ssh, master).etcd_servers
+        if not set(known) & set(urls):
+            raise StepError(
+                f"{master.name}: its API server, which cannot be restarted unseen, knows no member that stays",
+                hint=f"restart it by hand first, which is an outage: systemctl restart {APISERVER}",
+            )
         _place(world, master, urls, run=[])
         world.later[master.name] = (
             "its API server is not restarted, since no load balancer can send to another one meanwhile; it knows the "

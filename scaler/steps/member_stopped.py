@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import StepError
 from scaler.steps.base import Irreversible
 from scaler.steps.placing import ETCD
+from scaler.steps.units import stop
 from scaler.steps.voters import peer_url
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ class MemberStopped(Irreversible):
         for host in hosts:
             if any(peer_url(host) in m.peer_urls for m in members):
                 raise StepError(f"{host.name} is still a member of etcd; it is not stopped")
-            said = world.ssh.run(host, ["systemctl", "disable", "--now", ETCD], timeout=120)
-            if world.ssh.run(host, ["systemctl", "is-active", "--quiet", ETCD]).status == 0:
-                raise StepError(f"{host.name}: etcd does not stop: {said.err.strip()}")
+            stop(world, host, ETCD)
         return {}
 
 

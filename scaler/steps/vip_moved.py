@@ -9,6 +9,7 @@ from scaler.errors import ScalerError, StepError
 from scaler.gateways.addresses import interfaces
 from scaler.gateways.clock import wait_until
 from scaler.steps.balancing import must_answer
+from scaler.steps.units import start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ class VipMoved:
         for host in hosts:
             if not holds_vip_with_others(world.cluster, host):
                 continue
-            _systemctl(world, host, ["disable", "--now", KEEPALIVED])
+            stop(world, host, KEEPALIVED)
             _must_have_moved(world, host)
             must_answer(world)
         return {}
@@ -46,7 +47,7 @@ class VipMoved:
     def undo(self, world: World, host: Host) -> None:
         """Start Keepalived again; its priority decides whether it takes the VIP back."""
         if holds_vip_with_others(world.cluster, host):
-            _systemctl(world, host, ["enable", "--now", KEEPALIVED])
+            start(world, host, KEEPALIVED)
             must_answer(world)
 
 
@@ -77,12 +78,6 @@ def _must_have_moved(world: World, host: Host) -> None:
             f"the VIP {vip} did not move from {host.name}: {why}",
             hint=f"systemctl status {KEEPALIVED} on {', '.join(each.name for each in others) or 'another balancer'}",
         )
-
-
-def _systemctl(world: World, host: Host, argv: Sequence[str]) -> None:
-    said = world.ssh.run(host, ["systemctl", *argv], timeout=60)
-    if said.status != 0:
-        raise StepError(f"{host.name}: systemctl {' '.join(argv)}: {said.err.strip()}")
 
 
 STEP = VipMoved()
