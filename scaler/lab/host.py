@@ -203,6 +203,9 @@ class Host:
     def _start(self) -> None:
         self._seed()
         self._tidy()
+        # One directory for all hosts of the lab, as storage on the network is.
+        shared = self.lab.root / "shared"
+        shared.mkdir(exist_ok=True)
         entries = " ".join(str(entry) for entry in cgroups.make(self._cgroup))
         nspawn = [
             "systemd-nspawn",
@@ -217,6 +220,7 @@ class Host:
             f"--hostname={self.name}",
             f"--directory={self.disk.root}",
             "--bind=/dev/kmsg",
+            f"--bind={shared}:/srv/shared",
             *(f"--bind={self.disk.mount / name}:{target}" for name, target in REAL.items()),
             "--boot",
         ]

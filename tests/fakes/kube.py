@@ -33,8 +33,12 @@ _KINDS = {
     "configmaps": "ConfigMap",
     "endpoints": "Endpoints",
     "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
+    "poddisruptionbudgets": "PodDisruptionBudget",
+    "persistentvolumes": "PersistentVolume",
+    "volumeattachments.storage.k8s.io": "VolumeAttachment",
+    "statefulsets": "StatefulSet",
 }
-_NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap"}
+_NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap", "PodDisruptionBudget", "StatefulSet"}
 _NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
 _TOKEN = re.compile(r"bootstrap-token-([a-z0-9]{6})")
 _KUBE_PROXY_SIGNER = "kubernetes.io/kube-apiserver-client"
@@ -45,7 +49,8 @@ class FakeKube:
 
     ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off; ``unreached`` tells
     for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request;
-    ``pod_answers`` decides what a command in a pod prints.
+    ``pod_answers`` decides what a command in a pod prints. What is evicted ends at once, unless ``pod_ends`` says no;
+    its controller then starts it anew on the first node that is open. ``evicted`` are those that went, in order.
     """
 
     def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:
@@ -64,6 +69,8 @@ class FakeKube:
         self.pod_log: Callable[[str], str] = lambda _: "scaler-verify-runs\n"
         self.pod_answers: Callable[[str, str], str] = all_well
         self.pod_starts: Callable[[str], bool] = lambda _: True
+        self.pod_ends: Callable[[str], bool] = lambda _: True
+        self.evicted: list[str] = []
         self._key = new_key()
         self._guard = threading.RLock()
         self._serial = 0
@@ -78,6 +85,29 @@ class FakeKube:
 
     def add_node(self, name: str, **changes: Any) -> JsonObject:
         told = node(name, **changes)
+        self._store(told)
+        return told
+
+    def add_pod(self, name: str, node: str, owner: str = "", **more: Any) -> JsonObject:
+        """Take a pod on ``node``; ``owner`` is its controller as KIND/NAME."""
+        kind, _, parent = owner.partition("/")
+        owners = [{"kind": kind, "name": parent, "controller": True, "uid": f"uid-{parent}"}] if owner else []
+        metadata = {
+            "name": name,
+            "namespace": more.pop("namespace", "default"),
+            "labels": dict(more.pop("labels", {})),
+            "annotations": dict(more.pop("annotations", {})),
+            "ownerReferences": owners,
+        }
+        status = {"phase": more.pop("phase", "Running")}
+        told = {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": node, **more}, "status": status}
+        self._store(told)
+        return told
+
+    def add(self, kind: str, name: str, namespace: str = "", **more: Any) -> JsonObject:
+        """Take any other object."""
+        meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+        told = {"kind": kind, "metadata": meta, **more}
         self._store(told)
         return told
 
@@ -107,9 +137,12 @@ class FakeKube:
             self._asked.server = ""
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
-        del stdin, timeout
+        del timeout
         with self._guard:
             self._answer(argv)
+            if list(argv[:2]) == ["create", "--raw"] and argv[2].endswith("/eviction"):
+                self._evict(json.loads(stdin))
+                return ""
             return self._call(list(argv))
 
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
@@ -204,6 +237,15 @@ class FakeKube:
             case ["cordon" | "uncordon" as verb, *names]:
                 for name in names:
                     self._existing("Node", name)["spec"]["unschedulable"] = verb == "cordon"
+            case ["get", "pods", "--all-namespaces", selector, "-o", "json"]:
+                self._start_pods()
+                on = selector.removeprefix("--field-selector=spec.nodeName=")
+                return json.dumps({"items": [p for p in self._all("Pod") if p["spec"]["nodeName"] == on]})
+            case ["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"]:
+                return json.dumps({"items": self._all("PodDisruptionBudget")})
+            case ["delete", "pods", *names, "-n", space, "--ignore-not-found", "--force", "--grace-period=0", _]:
+                for name in names:
+                    self._ended(self.objects["Pod", space, name])
             case ["delete", "pods", "--all", "-n", space, *_]:
                 for key in [k for k in self.objects if k[:2] == ("Pod", space)]:
                     del self.objects[key]
@@ -216,6 +258,53 @@ class FakeKube:
             case _:
                 raise KubeError(f"error: unknown command {argv}")
         return ""
+
+    def _all(self, kind: str) -> list[JsonObject]:
+        return [told for (k, _, _), told in self.objects.items() if k == kind]
+
+    def _evict(self, eviction: JsonObject) -> None:
+        meta = eviction["metadata"]
+        pod = self._existing("Pod", meta["name"], meta["namespace"])
+        wanted = "policy/v1" if self.version >= "1.22" else "policy/v1beta1"
+        if eviction["apiVersion"] != wanted:
+            raise KubeError(f"kubectl create --raw: Error from server (BadRequest): no {eviction['apiVersion']}")
+        if eviction["deleteOptions"]["preconditions"]["uid"] != pod["metadata"]["uid"]:
+            raise KubeError("kubectl create --raw: Error from server (Conflict): Precondition failed: UID")
+        if any(self._allowed(budget) < 1 for budget in self._all("PodDisruptionBudget") if _guards(budget, pod)):
+            raise KubeError(
+                "kubectl create --raw: Error from server (TooManyRequests): "
+                "Cannot evict pod as it would violate the pod's disruption budget."
+            )
+        self.evicted.append(meta["name"])
+        if self.pod_ends(meta["name"]):
+            self._ended(pod)
+        else:
+            pod["metadata"]["deletionTimestamp"] = self.clock.now().isoformat()
+
+    def _allowed(self, budget: JsonObject) -> int:
+        """Count as the API does how many of a budget's pods may go, and write it into its status."""
+        self._start_pods()
+        conditions = [pod["status"]["conditions"][0]["status"] for pod in self._all("Pod") if _guards(budget, pod)]
+        healthy, wanted = conditions.count("True"), budget["spec"]["minAvailable"]
+        budget["status"] = {
+            "currentHealthy": healthy,
+            "desiredHealthy": wanted,
+            "disruptionsAllowed": max(0, healthy - wanted),
+        }
+        return max(0, healthy - wanted)
+
+    def _ended(self, pod: JsonObject) -> None:
+        """Take a pod away and let its controller make another one."""
+        meta = pod["metadata"]
+        del self.objects["Pod", meta["namespace"], meta["name"]]
+        owner = next(iter(meta["ownerReferences"]), None)
+        if owner is None or owner["kind"] not in {"StatefulSet", "ReplicaSet"}:
+            return
+        opened = [n["metadata"]["name"] for n in self._all("Node") if not n["spec"].get("unschedulable")]
+        name = meta["name"] if owner["kind"] == "StatefulSet" else f"{meta['name']}x"
+        kept = {k: v for k, v in meta.items() if k in {"namespace", "labels", "annotations", "ownerReferences"}}
+        spec = {**pod["spec"], "nodeName": next(iter(opened), "")}
+        self._store({"kind": "Pod", "metadata": {**kept, "name": name}, "spec": spec, "status": {}})
 
     def _existing(self, kind: str, name: str, space: str = "") -> JsonObject:
         try:
@@ -261,8 +350,10 @@ class FakeKube:
         return (datetime.fromisoformat(created) + timedelta(seconds=self.cidr_delay)).isoformat()
 
     def _start_pods(self) -> None:
-        for number, pod in enumerate(self.of("Pod").values()):
-            runs = self.pod_starts(pod["spec"]["nodeName"])
+        for number, pod in enumerate(self._all("Pod")):
+            if pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
+                continue
+            runs = bool(pod["spec"]["nodeName"]) and self.pod_starts(pod["spec"]["nodeName"])
             pod["status"] = {
                 "phase": "Running" if runs else "Pending",
                 "podIP": f"10.244.9.{number + 1}",
@@ -294,6 +385,12 @@ class FakeServer:
     def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
         with self._kube.asked_at(self._server):
             self._kube.delete(kind, names, namespace=namespace, wait=wait)
+
+
+def _guards(budget: JsonObject, pod: JsonObject) -> bool:
+    labels = budget["spec"]["selector"]["matchLabels"]
+    same = budget["metadata"]["namespace"] == pod["metadata"]["namespace"]
+    return same and labels.items() <= pod["metadata"].get("labels", {}).items()
 
 
 def all_well(_node: str, script: str) -> str:

@@ -24,12 +24,26 @@ class FakeMachine:
     probe_status: int = 0
     probe_says: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=lambda: {"kubelet.service", "kube-proxy.service"})
+    stubborn: str = ""
     log: str = "kubelet: a line of its log"
     restarted: Callable[[], Said] = lambda: Said(0, "", "")
 
+    def listed(self, path: str) -> Said:
+        names = [each.removeprefix(f"{path}/") for each in self.files if each.startswith(f"{path}/")]
+        return Said(0 if names else 2, "".join(f"{name}\n" for name in names), "")
+
+    def stop(self, units: Sequence[str]) -> Said:
+        """Stop units, unless it is ``stubborn``, which is then what it says."""
+        if self.stubborn:
+            return Said(1, "", self.stubborn)
+        stopped = [unit for unit in units if unit in self.running]
+        self.running -= set(stopped)
+        return Said(0, "".join(f"{unit}\n" for unit in stopped), "")
+
 
 class FakeSsh:
-    """Machines that answer the probe, ``true``, ``cat``, the journal and a kubelet's restart.
+    """Machines that answer the probe, ``true``, ``cat``, ``ls``, the journal, a kubelet's restart and its stop.
 
     ``programs`` are asked first: what else runs on machines, each answers what is its own.
     """
@@ -38,7 +52,9 @@ class FakeSsh:
         self.machines = machines
         self.programs: list[Callable[[Host, list[str], str], Said | None]] = []
 
-    def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:
+    def run(  # noqa: C901, PLR0911 - one case a command
+        self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60
+    ) -> Said:
         del timeout
         machine = self.machines[host.name]
         if machine.unreachable:
@@ -55,6 +71,13 @@ class FakeSsh:
                 return Said(
                     0 if there else 1, machine.files.get(path, ""), "" if there else f"cat: {path}: no such file"
                 )
+            case ["ls", "-A", path]:
+                return machine.listed(path)
+            case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
+                return machine.stop(units)
+            case ["systemctl", "enable", "--now", *units]:
+                machine.running |= set(units)
+                return Said(0, "", "")
             case ["journalctl", *_]:
                 return Said(0, f"{machine.log}\n", "")
             case ["sh", "-c", script] if "systemctl restart kubelet" in script:

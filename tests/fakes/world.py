@@ -71,7 +71,7 @@ def cluster(directory: Path, **more: Any) -> Cluster:
 def plan(chosen: Sequence[Host], *names: str, **more: Any) -> Plan:
     everyone = tuple(each.name for each in chosen)
     specs = tuple(StepSpec(step=name, hosts=everyone) for name in names)
-    return Plan(change="add-node", cluster="prod", hosts=tuple(chosen), steps=specs, **more)
+    return Plan(**{"change": "add-node", "cluster": "prod", "hosts": tuple(chosen), "steps": specs, **more})
 
 
 class FakeStore:
