@@ -212,9 +212,7 @@ def _masters_are_alike(session: Session) -> None:
         raise PreflightError("\n".join(problems), hint="masters of one cluster are alike; nothing was touched")
 
 
-def sets_are_fit(
-    table: Table, cluster: Cluster, new: Collection[str], leaving: Collection[str] = ()
-) -> list[str]:
+def sets_are_fit(table: Table, cluster: Cluster, new: Collection[str], leaving: Collection[str] = ()) -> list[str]:
     """Refuse sets that differ in more than the hosts of this command; return what this run will put right."""
     wanted = {True: {h.name for h in cluster.etcd}, False: {h.name for h in cluster.masters}}
     problems, warnings = [], []

@@ -29,7 +29,5 @@ def prepare(
 
     ``joining`` are masters that come before any leaves.
     """
-    going = removal.look(
-        session, names, group="masters", drain=drain, dead=dead, progress=progress, joining=joining
-    )
+    going = removal.look(session, names, group="masters", drain=drain, dead=dead, progress=progress, joining=joining)
     return remove_master.plan(session.cluster, going, drain=drain, allow_even=allow_even)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.app import control_plane, remove_master, removal
+from scaler.app import control_plane, removal, remove_master
 from scaler.errors import InputError
 from scaler.plan.recipes import add_master, replace_master
 

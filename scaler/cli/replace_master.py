@@ -27,7 +27,7 @@ scaler replace-master m2 m4 --cluster prod --dead --yes"""
 
 def replace_master(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The master that leaves.")],
-    new: Annotated[str, typer.Argument(metavar="HOST", help="The one that comes: a name in the inventory, an address.")],
+    new: Annotated[str, typer.Argument(metavar="HOST", help="The host that comes: its name, or an address.")],
     cluster: Cluster,
     name: Name = "",
     user: User = "root",

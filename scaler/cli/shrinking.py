@@ -32,7 +32,7 @@ def shrink(
     output: Output,
 ) -> None:
     """Let ``prepare`` look, and do what it plans; ``doing`` is the command as others are told of it."""
-    with reporting(doing.split()[0], output) as report:
+    with reporting(doing.split(maxsplit=1)[0], output) as report:
         from scaler.app.session import opened, read_cluster
         from scaler.engine.lock import locked
         from scaler.ui import outcome as ending

@@ -133,15 +133,16 @@ class FakeControlPlane:
         workers: int = 1,
         vip: bool = False,
         becomes: str = "",
+        on_masters: bool = False,
         **more: Any,
     ) -> None:
         self.directory = directory
         old = tuple(self.host(f"m{n + 1}") for n in range(masters))
         own = tuple(self.host(f"e{n + 1}") for n in range(etcd)) or old
-        lbs = tuple(self.host(f"lb{n + 1}") for n in range(balancers))
+        lbs = old if on_masters else tuple(self.host(f"lb{n + 1}") for n in range(balancers))
         self.new = tuple(self.host(name) for name in new)
         slaves = tuple(self.host(f"w{n + 1}") for n in range(workers))
-        more.setdefault("api_endpoint", "10.0.0.100:6443")
+        more.setdefault("api_endpoint", "10.0.0.100:8443" if on_masters else "10.0.0.100:6443")
         if vip:
             more["vip"] = "10.0.0.100"
         groups = {"masters": old, "etcd": own, "loadbalancers": lbs, "workers": slaves, "standby": self.new}
@@ -154,7 +155,7 @@ class FakeControlPlane:
         )
         self.machines = {h.name: Machine(h) for group in groups.values() for h in group}
         self.balancers: dict[str, FakeBalancer] = {}
-        self.holder = "lb1"
+        self.holder = "m1" if on_masters else "lb1"
         self.blocked: set[tuple[str, str, int]] = set()
         self.sick: set[tuple[str, str]] = set()
         self.taken: set[str] = set()
@@ -244,6 +245,7 @@ class FakeControlPlane:
             "etcd_install.yml": self._install,
             "master_remove.yml": self._remove,
             "etcd_remove.yml": self._remove,
+            "loadbalancer_remove.yml": self._front_removed,
             "apiserver_lists.yml": self._roll,
             "loadbalancer_install.yml": self._balance,
             "local_balancer.yml": self._balance,
@@ -365,6 +367,11 @@ class FakeControlPlane:
         self._look(machine)
         return ""
 
+    def _front_removed(self, host: Host, told: dict[str, Any], check: bool) -> str:  # noqa: FBT001 - as above
+        del told, check
+        self.balancers.pop(host.name, None)
+        return ""
+
     def _stop(self, machine: Machine, unit: str) -> None:
         if unit == APISERVER and unit in machine.units:
             self._stopped(machine, "stopped")
@@ -380,6 +387,9 @@ class FakeControlPlane:
 
     def _stopped(self, machine: Machine, how: str) -> None:
         for name, balancer in self.balancers.items():
+            # A balancer that never gets the VIP is asked by nobody.
+            if self.settings.vip and KEEPALIVED not in self.machines[name].units:
+                continue
             if APISERVER in machine.units and machine.host.address in balancer.sends_to:
                 self.outages.append(f"{machine.host.name} was {how} while {name} sent to it")
 
@@ -462,6 +472,14 @@ class FakeControlPlane:
                 return Said(0, "".join(f"  server {address}:6443 max_fails=1;\n" for address in servers), "")
             case ["ip", "-json", "address", "show"]:
                 return Said(0, json.dumps(self._addresses(host)), "")
+            case ["cat", "/etc/machine-id"]:
+                return Said(0, f"machine-{host.name}\n", "")
+            case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
+                stopped = [unit for unit in units if unit in machine.units]
+                for unit in stopped:
+                    self._stop(machine, unit)
+                self._look(machine)
+                return Said(0, "".join(f"{unit}\n" for unit in stopped), "")
             case ["systemctl", "disable", "--now", unit]:
                 self._stop(machine, unit)
                 self._look(machine)

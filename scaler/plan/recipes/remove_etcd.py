@@ -29,9 +29,7 @@ def plan(cluster: Cluster, going: Going, *, allow_even: bool) -> Plan:
         steps = tuple(StepSpec(step=name, hosts=names) for name in DEAD if names)
     else:
         steps = tuple(
-            StepSpec(step=step, hosts=(name,))
-            for name in names
-            for step in (LIVING if name in going.voting else HALF)
+            StepSpec(step=step, hosts=(name,)) for name in names for step in (LIVING if name in going.voting else HALF)
         )
     return Plan(
         change="remove-etcd",

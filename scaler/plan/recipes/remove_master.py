@@ -31,14 +31,22 @@ SERVICE = ("kubelet_stopped", "control_plane_stopped")
 MEMBER = ("leader_moved", "member_removed")
 STOPPED = ("member_stopped", "etcd_steady")
 END = ("nodes_deleted", "hosts_wiped", "sets_equal", "inventory_pruned")
-DEAD = ("etcd_steady", "etcd_snapshot", "balancers_without", "etcd_lists_rolled", "member_removed", "nodes_drained", *END)
+DEAD = (
+    "etcd_steady",
+    "etcd_snapshot",
+    "balancers_without",
+    "etcd_lists_rolled",
+    "member_removed",
+    "nodes_drained",
+    *END,
+)
 
 
 class Going(NamedTuple):
     """What was seen of the hosts that leave, in the order in which they do.
 
-    ``voting`` are those that are members of etcd still, by name; ``dead`` whether all of them are; ``absent`` names that
-    were given and are in no set any more.
+    ``voting`` are those that are members of etcd still, by name; ``dead`` whether all of them are; ``absent`` names
+    that were given and are in no set any more.
     """
 
     hosts: tuple[Host, ...]
@@ -61,7 +69,9 @@ def plan(cluster: Cluster, going: Going, *, drain: Drain, allow_even: bool) -> P
         steps=steps(cluster, going),
         present=going.absent,
         warnings=(*going.warnings, *told),
-        untouched="workers, but for their own load balancers" if cluster.settings.loadbalancer == "local" else "workers",
+        untouched="workers, but for their own load balancers"
+        if cluster.settings.loadbalancer == "local"
+        else "workers",
         on_failure="stop",
         leaves="masters",
         dead=tuple(host.name for host in going.hosts) if going.dead else (),
