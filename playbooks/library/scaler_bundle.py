@@ -68,6 +68,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 BLOCK = 1 << 20
 CACHE = Path("/var/cache/scaler")
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def digest_of(path: Path) -> str | None:
@@ -516,7 +517,7 @@ def wipe(path: Path) -> list[str]:
 
 def mounts_below(path: Path) -> list[str]:
     """Return every mount point below ``path``, as often as something is mounted there."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [line.split()[4] for line in MOUNTS.read_text().splitlines()]
     names = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point) for point in points]
     return [name for name in names if name.startswith(f"{path}/")]
 

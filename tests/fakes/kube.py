@@ -285,7 +285,7 @@ class FakeKube:
         """Count as the API does how many of a budget's pods may go, and write it into its status."""
         self._start_pods()
         conditions = [pod["status"]["conditions"][0]["status"] for pod in self._all("Pod") if _guards(budget, pod)]
-        healthy, wanted = conditions.count("True"), budget["spec"]["minAvailable"]
+        healthy, wanted = conditions.count("True"), int(budget["spec"]["minAvailable"])
         budget["status"] = {
             "currentHealthy": healthy,
             "desiredHealthy": wanted,
@@ -388,9 +388,9 @@ class FakeServer:
 
 
 def _guards(budget: JsonObject, pod: JsonObject) -> bool:
-    labels = budget["spec"]["selector"]["matchLabels"]
+    labels: dict[str, str] = budget["spec"]["selector"]["matchLabels"]
     same = budget["metadata"]["namespace"] == pod["metadata"]["namespace"]
-    return same and labels.items() <= pod["metadata"].get("labels", {}).items()
+    return bool(same) and labels.items() <= pod["metadata"].get("labels", {}).items()
 
 
 def all_well(_node: str, script: str) -> str:

@@ -87,6 +87,19 @@ class FakeSession(Session):
         return cast("Etcdctl", self.fakes.etcd)
 
 
+class Opened:
+    """The doors that are open already."""
+
+    def __init__(self, made: FakeSession) -> None:
+        self._made = made
+
+    def __enter__(self) -> FakeSession:
+        return self._made
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def session(directory: Path, new: Sequence[Host], **more: Any) -> FakeSession:
     """Return a session with a cluster of one master and one old worker, and fit machines for ``new``."""
     fakes = Fakes(directory, new, **more)

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from scaler.lab.tools import wait_until
+from scaler.model.inventory import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def inhabited(cluster: Cluster) -> Iterator[Inhabited]:
     fresh = {name: cluster.tree(name) for name in NODES}
     code, told = cluster.add(*NODES)
     assert (code, told["data"]["added"]) == (0, [*NODES]), told
-    items = list(objects(str(YAML().load(cluster.variables)["verify_image"])))
+    items = list(objects(Settings.model_fields["verify_image"].default))
     cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     try:
         wait_until(lambda: ready(cluster) == {"db-0", "db-1"}, "the StatefulSet runs", timeout=60)
@@ -128,6 +129,7 @@ def test_a_budget_that_allows_nothing_stops_the_removal_and_the_node_is_opened_a
     wait_until(
         lambda: json.loads(cluster.kubectl("get", "pdb", "db", "-o", "json"))["status"]["disruptionsAllowed"] == 0,
         "the budget allows nothing",
+        timeout=30,
     )
     name = where(cluster, "db-0")
     before = cluster.processes(name)

@@ -13,7 +13,7 @@ from scaler.cli.main import app
 from scaler.engine.lock import locked
 from scaler.errors import InputError
 from tests.fakes import world
-from tests.fakes.session import facts, session
+from tests.fakes.session import Opened, facts, session
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -28,19 +28,6 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSession:
     monkeypatch.setattr(sessions, "read_cluster", lambda _: made.cluster)
     monkeypatch.setattr(sessions, "opened", lambda _: Opened(made))
     return made
-
-
-class Opened:
-    """The doors that are open already."""
-
-    def __init__(self, made: FakeSession) -> None:
-        self._made = made
-
-    def __enter__(self) -> FakeSession:
-        return self._made
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def invoked(*argv: str) -> Result:

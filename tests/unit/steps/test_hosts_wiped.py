@@ -96,8 +96,12 @@ def test_a_host_that_scaler_did_not_install_keeps_its_files_and_that_is_told(tmp
 def test_a_master_loses_its_workers_files_first(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     fakes.world.plan = fakes.world.plan.model_copy(update={"leaves": "masters"})
-    ran = []
-    for name in ("worker_remove.yml", "master_remove.yml"):
-        fakes.playbooks.programs[name] = lambda *_, name=name: ran.append(name) or ""  # type: ignore[misc]
+    ran: list[str] = []
+
+    def failing(playbook: str, _host: str) -> str:
+        ran.append(playbook)
+        return ""
+
+    fakes.playbooks.fail = failing
     assert STEP.apply(fakes.world, fakes.hosts) == {}
     assert ran == ["worker_remove.yml", "master_remove.yml"]
