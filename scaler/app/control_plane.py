@@ -23,10 +23,11 @@ from scaler.steps.master_credentials import AUTHORITIES, leaves, read_pair
 from scaler.steps.pki_made import must_be_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from scaler.app.session import Session
+    from scaler.model.etcd import EtcdState
     from scaler.model.inventory import Cluster, Host
     from scaler.model.state import ClusterState
     from scaler.plan.equality import Table
@@ -53,19 +54,26 @@ def look(
     *,
     becomes: Literal["masters", "etcd"],
     progress: Callable[[str], None],
+    gone: Sequence[Host] = (),
 ) -> Looked:
-    """Look at everything, all at once; raises what speaks against a change: input, guard, preflight, integrity."""
+    """Look at everything, all at once; raises what speaks against a change: input, guard, preflight, integrity.
+
+    ``gone`` are dead hosts, in no group of the session's cluster, that leave before any is added.
+    """
     cluster = session.cluster
     credentials_are_fit(cluster, hosts, session)
     _version_is_fit(cluster)
     progress(f"reading cluster {cluster.name}: masters, load balancers, etcd for {voters.HOLD_SECONDS:g} s")
     with Threads(3) as pool:
-        etcd = pool.submit(voters.steady, session.etcd, session.clock, session.own_members())
+        going = [voters.peer_url(host) for host in gone] if gone else None
+        etcd = pool.submit(voters.steady, session.etcd, session.clock, session.own_members(), going=going)
         binaries = pool.submit(_binaries, session, becomes, progress)
-        seen = pool.submit(_cluster, session, hosts, becomes)
+        seen = pool.submit(_cluster, session, hosts, becomes, gone)
         state, table, warnings = seen.result()
         binaries.result()
         steady = etcd.result()
+    if gone:
+        _others_are_well(steady, going or [])
     session.steady_at = session.clock.monotonic()
     data = voters.same_data(session.etcd, steady)
     if data:
@@ -77,6 +85,16 @@ def look(
             hint="a new member has the minor of the others; correct etcd_version",
         )
     return Looked(state, table, (*warnings, *etcd_versions.traps(cluster.settings.etcd_version)))
+
+
+def _others_are_well(state: EtcdState, going: Collection[str]) -> None:
+    """Refuse where, behind those that leave, a member could not be added."""
+    sick = [m.called for m in state.voters if m.id not in state.healthy and not set(going) & set(m.peer_urls)]
+    if sick:
+        raise GuardError(
+            f"{', '.join(sick)} is down too: no member can be added then",
+            hint="bring it back first, or take both out (scaler remove-master --dead); nothing was touched",
+        )
 
 
 def credentials_are_fit(cluster: Cluster, hosts: Sequence[Host], session: Session) -> None:
@@ -130,7 +148,7 @@ def _binaries(session: Session, becomes: str, progress: Callable[[str], None]) -
 
 
 def _cluster(
-    session: Session, hosts: Sequence[Host], becomes: Literal["masters", "etcd"]
+    session: Session, hosts: Sequence[Host], becomes: Literal["masters", "etcd"], gone: Sequence[Host]
 ) -> tuple[ClusterState, Table, list[str]]:
     """Read nodes, masters, load balancers and the new hosts; raises PreflightError with all that is wrong."""
     cluster = session.cluster
@@ -144,13 +162,14 @@ def _cluster(
                 hint="a new master runs what the others run; correct kubernetes_version",
             )
     _masters_are_alike(session)
-    plan = Plan(change="look", cluster=cluster.name, hosts=tuple(hosts), steps=(), makes=becomes)
+    dead = tuple(host.name for host in gone)
+    plan = Plan(change="look", cluster=cluster.name, hosts=(*hosts, *gone), steps=(), makes=becomes, dead=dead)
     try:
         # Where etcd stands elsewhere, only a balancer tells whether a host serves already.
         table = sets.look(session.world(plan), everywhere=not cluster.own_etcd, configured=True)
     except StepError as e:
         raise PreflightError(e.message, hint=f"{e.hint or 'mend it first'}; nothing was touched") from e
-    warnings = _sets_are_fit(table, cluster, {host.name for host in hosts})
+    warnings = sets_are_fit(table, cluster, {host.name for host in hosts}, {host.name for host in gone})
     listed = {host.name for host in getattr(cluster, becomes)}
     new = [host for host in hosts if host.name not in listed]
     findings = []
@@ -193,13 +212,15 @@ def _masters_are_alike(session: Session) -> None:
         raise PreflightError("\n".join(problems), hint="masters of one cluster are alike; nothing was touched")
 
 
-def _sets_are_fit(table: Table, cluster: Cluster, new: set[str]) -> list[str]:
+def sets_are_fit(table: Table, cluster: Cluster, new: Collection[str], leaving: Collection[str] = ()) -> list[str]:
     """Refuse sets that differ in more than the hosts of this command; return what this run will put right."""
     wanted = {True: {h.name for h in cluster.etcd}, False: {h.name for h in cluster.masters}}
     problems, warnings = [], []
     for row in table.rows:
-        foreign = sorted(set(row.hosts) - wanted[row.of_etcd] - new)
-        lacking = sorted(wanted[row.of_etcd] - set(row.hosts))
+        foreign = sorted(set(row.hosts) - wanted[row.of_etcd] - {*new, *leaving})
+        lacking = sorted(wanted[row.of_etcd] - set(row.hosts) - set(leaving))
+        if row.title.removeprefix("etcd list of ") in leaving or row.title.removeprefix("backends of ") in leaving:
+            continue
         if foreign:
             problems.append(f"{row.title}: {', '.join(foreign)} is none of the inventory's")
         if lacking and row.title.startswith(("backends", "etcd list")):

@@ -81,7 +81,7 @@ class Session:
             if "member" in fact:
                 known.add(int(fact["member"], 16))
                 asked.discard(fact.get("peer_url"))
-            elif "intent" in fact:
+            elif fact.get("intent", "").startswith("member add"):
                 asked.add(fact.get("peer_url"))
         if asked - {None}:
             with suppress(ScalerError):
@@ -101,8 +101,8 @@ class Session:
             clock=self.clock,
             scratch=self.scratch,
             snapshots=state_dir() / self.cluster.name / "snapshots",
-            etcd=self.etcd,
-            masters=list(self.cluster.masters),
+            etcd=self.etcd.without(host for host in plan.hosts if host.name in plan.dead) if plan.dead else self.etcd,
+            masters=[master for master in self.cluster.masters if master.name not in plan.dead],
             own_members=self.own_members(),
             steady_at=self.steady_at,
             answered=self.ssh.answered,

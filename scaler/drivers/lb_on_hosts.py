@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from scaler.drivers.lb import API_SERVER_PORT, Backend, Balancer, ByConfiguration, Doors, on
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaler.model.inventory import Cluster, Host
+
+
+KEEPALIVED_CONFIGURATION = "/etc/keepalived/keepalived.conf"
+# As templates/keepalived/keepalived.conf.j2 writes it.
+_PEERS = re.compile(r"unicast_peer \{([^}]*)\}")
 
 
 class OnHosts(ByConfiguration):
@@ -52,10 +58,8 @@ class OnHosts(ByConfiguration):
     def _keepalived(self, doors: Doors, host: Host) -> dict[str, Any]:
         everyone = doors.cluster.loadbalancers
         rank = [other.name for other in everyone].index(host.name)
-        told = {
-            "keepalived_priority": 150 - rank,
-            "keepalived_peers": [other.address for other in everyone if other.name != host.name],
-        }
+        others = [other.address for other in everyone if other.name != host.name]
+        told = {"keepalived_priority": 150 - rank, "keepalived_peers": others or _former_peers(doors, host)}
         if "keepalived_interface" not in host.variables:
             told["keepalived_interface"] = interface_of(doors.ssh, host, host.address)
         return {name: value for name, value in told.items() if name not in host.variables}
@@ -66,6 +70,16 @@ class OnHosts(ByConfiguration):
         hosts = [on(balancer) for balancer in balancers]
         variables = {host.name: self.variables(doors, host, masters) for host in hosts}
         return doors.play(self.playbook, self.group, hosts, variables, check=check)
+
+
+def _former_peers(doors: Doors, host: Host) -> list[str]:
+    """Return the peers that a balancer which is alone now was told before.
+
+    Without any it would change from unicast to multicast, and Keepalived drops the VIP for seconds while it does.
+    """
+    said = doors.ssh.run(host, ["cat", KEEPALIVED_CONFIGURATION])
+    block = _PEERS.search(said.out) if said.status == 0 else None
+    return block[1].split() if block else []
 
 
 class WithSocket(OnHosts):

@@ -80,6 +80,18 @@ class Etcd(Protocol):
     def remove(self, member: Member) -> None:
         """Take a member out of the list."""
 
+    def listed_by(self, member: Member) -> tuple[Member, ...]:
+        """Return the member list as one member gives it."""
+
+    def move_leader(self, leader: Member, to: Member) -> None:
+        """Make another voter the leader, asked of the one that is it."""
+
+    def delete(self, key: str) -> None:
+        """Delete one key."""
+
+    def without(self, hosts: Iterable[Host]) -> Etcd:
+        """Return the same etcd, asked on none of ``hosts``."""
+
     def snapshot(self, target: Path) -> SnapshotStatus:
         """Save a snapshot of a voter, verified, to ``target`` on this machine."""
 
@@ -150,6 +162,24 @@ class Etcdctl:
     def remove(self, member: Member) -> None:
         """Take a member out of the list."""
         self._change(["member", "remove", member.hex])
+
+    def listed_by(self, member: Member) -> tuple[Member, ...]:
+        """Return the member list as one member gives it."""
+        return self._told(Members, self._call(["member", "list"], member.client_urls[:1])).members
+
+    def move_leader(self, leader: Member, to: Member) -> None:
+        """Make another voter the leader; only the leader itself does that."""
+        self._call(["move-leader", to.hex], leader.client_urls[:1])
+
+    def delete(self, key: str) -> None:
+        """Delete one key."""
+        self._call(["del", key])
+
+    def without(self, hosts: Iterable[Host]) -> Etcdctl:
+        """Return the same etcd, asked on none of ``hosts``: a member that was removed answers nothing any more."""
+        names = {host.name for host in hosts}
+        rest = [host for host in self._hosts if host.name not in names]
+        return Etcdctl(self._ssh, rest, self._bin, self._version)
 
     def snapshot(self, target: Path) -> SnapshotStatus:
         """Save a snapshot of a voter, verified there by its own digest, and copy it, digest compared, to ``target``."""

@@ -50,10 +50,11 @@ class Plan(Value):
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
-    ``leaves`` the one that they go out of, in a plan that takes hosts away. ``dead`` are those of ``hosts`` that were
-    proven to be gone; no step ever contacts them. ``seen`` proves that a host that leaves is still the same; ``pods``
-    are those that its leaving moves or ends. ``allow_even`` is the operator's own word. ``resumes`` and ``rolls_back``
-    name the earlier run that this one goes on with, or takes back.
+    ``leaves`` the one that they go out of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come
+    in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be
+    gone; no step ever contacts them. ``seen`` proves that a host that leaves is still the same; ``pods`` are those that
+    its leaving moves or ends. ``allow_even`` is the operator's own word. ``resumes`` and ``rolls_back`` name the
+    earlier run that this one goes on with, or takes back.
     """
 
     change: str
@@ -66,6 +67,7 @@ class Plan(Value):
     on_failure: Literal["isolate", "undo", "stop"] = "isolate"
     makes: Literal["workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
+    joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     drain: Drain | None = None
     allow_even: bool = False
@@ -77,6 +79,10 @@ class Plan(Value):
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""
         return next(host for host in self.hosts if host.name == name)
+
+    def leaving(self, hosts: Iterable[Host]) -> list[Host]:
+        """Return those of ``hosts`` that go away by this plan."""
+        return [host for host in hosts if self.leaves and host.name not in self.joins]
 
     def living(self, hosts: Iterable[Host]) -> list[Host]:
         """Return those of ``hosts`` that may be contacted."""

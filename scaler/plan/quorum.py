@@ -43,10 +43,10 @@ def refusal(members: Collection[Seen], request: Request) -> str:
     """Return why ``request`` is unsafe among ``members``, with the arithmetic; empty where it is safe."""
     voters = [m for m in members if m.voter]
     healthy = [m for m in voters if m.healthy]
-    lost = len(healthy) < quorum(len(voters))
     foreign = [m.name for m in members if not m.voter and not m.ours]
-    if not voters or lost:
-        return f"{_count(healthy, voters)}: no quorum, nothing can be changed"
+    told = lost(members)
+    if told:
+        return told
     if foreign:
         return f"a learner that no run of scaler's added is there: {', '.join(foreign)}; etcd takes one at a time"
     if request.verb == "add":
@@ -56,7 +56,29 @@ def refusal(members: Collection[Seen], request: Request) -> str:
     after = [m for m in voters if m.name != request.name]
     if request.verb == "replace":
         return _replace(request.name, healthy, after)
-    return _remove(request.name, after)
+    return _remove(request.name, healthy, after)
+
+
+def lost(members: Collection[Seen]) -> str:
+    """Return that the healthy voters are no quorum, with the arithmetic; empty where they are one."""
+    voters = [m for m in members if m.voter]
+    healthy = [m for m in voters if m.healthy]
+    if voters and len(healthy) >= quorum(len(voters)):
+        return ""
+    return f"{_count(healthy, voters)}: no quorum, nothing can be changed"
+
+
+def leaving(members: Collection[Seen], names: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """Return ``names`` in the order in which they leave, the broken ones first, and why one of them may not."""
+    left = list(members)
+    broken = {m.name for m in members if not m.healthy}
+    order = sorted(names, key=lambda name: name not in broken)
+    for name in order:
+        told = refusal(left, Request("remove", name))
+        if told:
+            return tuple(order), told
+        left = [m for m in left if m.name != name]
+    return tuple(order), ""
 
 
 def even(final: int) -> str:
@@ -81,14 +103,14 @@ def _add(voters: list[Seen], healthy: list[Seen]) -> str:
     )
 
 
-def _remove(name: str, after: list[Seen]) -> str:
+def _remove(name: str, healthy: list[Seen], after: list[Seen]) -> str:
     if not after:
         return f"{name} is the last voter"
-    healthy = [m for m in after if m.healthy]
-    if len(healthy) < quorum(len(after)):
-        return f"without {name}, {_count(healthy, after)}: no quorum"
+    well = [m for m in after if m.healthy]
+    if len(well) < quorum(len(after)):
+        return f"without {name}, {_count(well, after)}: no quorum"
     broken = [m.name for m in after if not m.healthy]
-    if broken:
+    if broken and any(m.name == name for m in healthy):
         return f"{', '.join(broken)} is down: that one goes first"
     return ""
 
@@ -96,7 +118,7 @@ def _remove(name: str, after: list[Seen]) -> str:
 def _replace(name: str, healthy: list[Seen], after: list[Seen]) -> str:
     if any(m.name == name for m in healthy):
         return f"{name} is healthy; a replacement is for a voter that is dead"
-    return _remove(name, after)
+    return _remove(name, healthy, after)
 
 
 def _count(healthy: list[Seen], voters: list[Seen]) -> str:

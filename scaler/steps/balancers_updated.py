@@ -15,7 +15,7 @@ from scaler.steps.base import Irreversible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.drivers.lb import Balancer, LoadBalancer
+    from scaler.drivers.lb import Balancer
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -43,22 +43,26 @@ class BalancersUpdated(Irreversible):
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Tell each; where one fails, those that were told before it are given their former masters."""
-        driver, told = driver_of(world), []
-        balancers = in_order(world, driver.balancers(world.cluster))
         former = [master for master in world.masters if master.name not in {host.name for host in hosts}]
-        if driver.everywhere:
-            _everywhere(world, driver, balancers, former)
-            return {}
-        try:
-            for balancer in balancers:
-                world.say(f"{balancer.name}: sends to {', '.join(m.name for m in world.masters)}")
-                told.append(balancer)
-                must_put(driver, doors(world), balancer, world.masters)
-                must_serve(world, balancer, world.masters)
-                must_answer(world)
-        except ScalerError as e:
-            raise StepError(e.message + _given_back(world, told, former), hint=e.hint) from e
+        tell(world, driver_of(world).balancers(world.cluster), world.masters, former)
         return {}
+
+
+def tell(world: World, balancers: Sequence[Balancer], masters: Sequence[Host], former: Sequence[Host]) -> None:
+    """Let ``balancers`` send to exactly ``masters``; where one fails, those told before it get ``former`` again."""
+    driver, told = driver_of(world), []
+    if driver.everywhere:
+        _everywhere(world, balancers, masters, former)
+        return
+    try:
+        for balancer in in_order(world, balancers):
+            world.say(f"{balancer.name}: sends to {', '.join(m.name for m in masters)}")
+            told.append(balancer)
+            must_put(driver, doors(world), balancer, masters)
+            must_serve(world, balancer, masters)
+            must_answer(world)
+    except ScalerError as e:
+        raise StepError(e.message + _given_back(world, told, former), hint=e.hint) from e
 
 
 def _given_back(world: World, told: Sequence[Balancer], former: Sequence[Host]) -> str:
@@ -72,20 +76,23 @@ def _given_back(world: World, told: Sequence[Balancer], former: Sequence[Host]) 
     return "".join(f"\n{line}" for line in left)
 
 
-def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer], former: Sequence[Host]) -> None:
+def _everywhere(world: World, balancers: Sequence[Balancer], masters: Sequence[Host], former: Sequence[Host]) -> None:
     """Tell one, then batches; who cannot be reached is for later, any other failure stops before the next batch."""
+    driver = driver_of(world)
     size = max(1, round(len(balancers) * BATCH))
     starts = [0, *range(1, len(balancers), size)] if balancers else []
     batches = [balancers[i : i + (size if i else 1)] for i in starts]
     reached: list[Balancer] = []
     for batch in batches:
-        world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in world.masters)}")
-        failures = driver.put(doors(world), batch, world.masters)
+        world.say(f"{', '.join(b.name for b in batch)}: send to {', '.join(m.name for m in masters)}")
+        failures = driver.put(doors(world), batch, masters)
         world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if lost(why)}
         told = [balancer for balancer in batch if balancer.name not in failures]
         with Threads(size) as pool:
             failures |= {
-                b.name: why for b, why in zip(told, pool.map(partial(_why_not, world), told), strict=True) if why
+                b.name: why
+                for b, why in zip(told, pool.map(partial(_why_not, world, masters), told), strict=True)
+                if why
             }
         wrong = [f"{name}: {why}" for name, why in failures.items() if name not in world.later]
         reached += [balancer for balancer in batch if balancer.name not in world.later]
@@ -95,9 +102,9 @@ def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer
             raise StepError("\n".join(wrong))
 
 
-def _why_not(world: World, balancer: Balancer) -> str:
+def _why_not(world: World, masters: Sequence[Host], balancer: Balancer) -> str:
     try:
-        must_serve(world, balancer, world.masters)
+        must_serve(world, balancer, masters)
     except ScalerError as e:
         return e.message
     return ""

@@ -146,6 +146,42 @@ def take_back(world: World, balancers: Sequence[Balancer], master: Host) -> None
             raise result
 
 
+def taken_back_if_ready(world: World, leaving: Sequence[Host]) -> None:
+    """Let balancers send again to masters that an earlier run set aside and that are ready; not to those ``leaving``.
+
+    A balancer that does not answer, or a master that it does not know, is left to whoever needs it.
+    """
+    driver, open_doors = driver_of(world), doors(world)
+    away = {host.name for host in leaving}
+    ready = [m for m in world.masters if m.name not in away and is_ready(world, m)]
+    balancers = {b.name: b for b in driver.balancers(world.cluster) if b.name not in away | set(world.plan.dead)}
+
+    def back(name: str) -> None:
+        told = driver.serving(open_doors, balancers[name])
+        there = [m for m in world.masters if m.address in {backend.address for backend in told}]
+        up = {backend.address for backend in told if backend.up}
+        for master in ready:
+            if master.address not in up:
+                with suppress(StepError):
+                    driver.take_back(open_doors, balancers[name], [*(m for m in there if m != master), master], master)
+
+    each(balancers, back, at_once=_at_once(driver))
+
+
+def forget_gone(world: World, leaving: Sequence[Host]) -> None:
+    """Count no longer as a master that serves who leaves and whom no balancer knows any more, by an earlier run."""
+    driver, open_doors = driver_of(world), doors(world)
+    away = {host.name for host in leaving}
+    balancers = {b.name: b for b in driver.balancers(world.cluster) if b.name not in away | set(world.plan.dead)}
+    if not away or not balancers:
+        return
+    told = each(balancers, lambda name: driver.serving(open_doors, balancers[name]))
+    known = {
+        backend.address for serving in told.values() if not isinstance(serving, ScalerError) for backend in serving
+    }
+    world.masters[:] = [master for master in world.masters if master.name not in away or master.address in known]
+
+
 def _at_once(driver: LoadBalancer) -> int:
     """Return how many balancers are told at once: of those that all clients share, one."""
     return FORKS if driver.everywhere else 1

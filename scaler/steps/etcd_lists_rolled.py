@@ -1,4 +1,4 @@
-"""Tell the other API servers the members of etcd, one by one: out of the load balancers, restarted, ready, back in."""
+"""Tell the API servers that stay the members of etcd, one by one: out of the balancers, restarted, ready, back in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from scaler.checks import masters
 from scaler.errors import ScalerError, StepError
 from scaler.steps.api_servers import must_be_ready
-from scaler.steps.balancing import must_answer, must_serve, set_aside, take_back
+from scaler.steps.balancing import forget_gone, must_answer, must_serve, set_aside, take_back, taken_back_if_ready
 from scaler.steps.base import Irreversible, played
 from scaler.steps.placing import APISERVER
-from scaler.steps.voters import client_urls
+from scaler.steps.voters import client_urls, peer_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +30,16 @@ class EtcdListsRolled(Irreversible):
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
         del plan, settings
-        return ["each master whose list lacks a member: out of the load balancers, restarted, ready, back in"]
+        return ["each master that stays and has another list: out of the load balancers, restarted, ready, back in"]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Go through the masters whose running API server has another list."""
-        del hosts
-        members = world.etcd.members()
-        for master in list(world.masters):
+        leaving = world.plan.leaving(hosts)
+        forget_gone(world, leaving)
+        taken_back_if_ready(world, leaving)
+        going = {peer_url(host) for host in leaving}
+        members = [m for m in world.etcd.members() if not going & set(m.peer_urls)]
+        for master in [each for each in world.masters if each.name not in {host.name for host in leaving}]:
             urls = client_urls(members, master)
             if masters.look(world.ssh, master).etcd_servers == tuple(urls):
                 continue
@@ -49,10 +52,16 @@ def _roll(world: World, master: Host, urls: list[str]) -> None:
     aside = set_aside(world, master)
     if not aside:
         # Nobody would answer in its place: restarted it would be an outage. What it knows is a part of the truth.
+        known = masters.look(world.ssh, master).etcd_servers
+        if not set(known) & set(urls):
+            raise StepError(
+                f"{master.name}: its API server, which cannot be restarted unseen, knows no member that stays",
+                hint=f"restart it by hand first, which is an outage: systemctl restart {APISERVER}",
+            )
         _place(world, master, urls, run=[])
         world.later[master.name] = (
             "its API server is not restarted, since no load balancer can send to another one meanwhile; it knows the "
-            f"new member of etcd after: systemctl restart {APISERVER}"
+            f"members of etcd after: systemctl restart {APISERVER}"
         )
         return
     try:

@@ -1,4 +1,4 @@
-"""Make sure that etcd stands firm before a member is added: every voter healthy for six seconds on end."""
+"""Make sure that etcd stands firm before its members change: every voter healthy for six seconds on end."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ class EtcdSteady(Irreversible):
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Look; briefly where the look before the plan has just ended."""
-        del hosts
         fresh = world.clock.monotonic() - world.steady_at < FRESH_SECONDS
-        voters.steady(world.etcd, world.clock, world.own_members, hold=1.0 if fresh else voters.HOLD_SECONDS)
+        leaving = world.plan.leaving(hosts)
+        voters.steady(
+            world.etcd,
+            world.clock,
+            world.own_members,
+            hold=1.0 if fresh else voters.HOLD_SECONDS,
+            going=[voters.peer_url(host) for host in leaving] if leaving else None,
+        )
+        world.steady_at = float("-inf")
         return {}
 
 

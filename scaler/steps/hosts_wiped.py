@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 # What joined last is taken back first.
 REMOVALS = {
     "workers": ("worker_remove.yml",),
-    "masters": ("worker_remove.yml", "master_remove.yml"),
+    "masters": ("worker_remove.yml", "master_remove.yml", "loadbalancer_remove.yml"),
     "etcd": ("etcd_remove.yml",),
 }
-GROUPS = {"worker_remove.yml": "workers", "master_remove.yml": "masters", "etcd_remove.yml": "etcd"}
+GROUPS = {
+    "worker_remove.yml": "workers",
+    "master_remove.yml": "masters",
+    "loadbalancer_remove.yml": "loadbalancers",
+    "etcd_remove.yml": "etcd",
+}
 _HOLDS = {
     "workers": "its kubelet's client certificate",
     "masters": "its certificates and keys, those of the cluster's service accounts too",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.errors import ScalerError, StepError
+from scaler.errors import ScalerError
 from scaler.gateways.ssh import on_each
-from scaler.steps.base import wait_for
+from scaler.steps import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 UNITS = ("kubelet.service", "kube-proxy.service")
-# Tells what was stopped here, a unit a line; fails where one still runs. Units in /etc cannot be masked.
-_STOP = """
-for unit in "$@"; do
-  [ "$(systemctl show --property=LoadState --value "$unit")" = loaded ] || continue
-  if systemctl is-active --quiet "$unit" || systemctl is-enabled --quiet "$unit"; then echo "$unit"; fi
-  systemctl disable --now "$unit" || exit 1
-  if systemctl is-active --quiet "$unit"; then echo "$unit still runs" >&2; exit 1; fi
-done
-"""
 
 
 class KubeletStopped:
@@ -40,25 +31,14 @@ class KubeletStopped:
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Stop the units on all living hosts at once."""
-
-        def stop(host: Host) -> str:
-            argv = ["sh", "-c", _STOP, "stop", *UNITS]
-            said = wait_for(world, host, argv, timeout=120)
-            # One that was asked twice has told at the first time.
-            world.stopped[host.name] = tuple({*world.stopped.get(host.name, ()), *said.out.split()} & {*UNITS})
-            return "" if said.status == 0 else f"its kubelet cannot be stopped: {said.err.strip()}"
-
-        done = on_each(world.plan.living(hosts), stop)
-        return {n: told.message if isinstance(told, ScalerError) else told for n, told in done.items() if told}
+        done = on_each(world.plan.living(hosts), lambda host: units.stop(world, host, *UNITS))
+        return {name: told.message for name, told in done.items() if isinstance(told, ScalerError)}
 
     def undo(self, world: World, host: Host) -> None:
         """Start what was stopped; where another process stopped them, both."""
-        units = world.stopped.get(host.name, UNITS)
-        if host.name in world.plan.dead or not units:
-            return
-        said = world.ssh.run(host, ["systemctl", "enable", "--now", *units], timeout=120)
-        if said.status != 0:
-            raise StepError(f"{host.name}: {', '.join(units)} cannot be started again: {said.err.strip()}")
+        stopped = [unit for unit in world.stopped.get(host.name, UNITS) if unit in UNITS]
+        if stopped and host.name not in world.plan.dead:
+            units.start(world, host, *stopped)
 
 
 STEP = KubeletStopped()

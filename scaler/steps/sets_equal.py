@@ -35,12 +35,12 @@ class SetsEqual(Irreversible):
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Look until all are equal, a while; what was left for later is not looked at."""
-        del hosts
+        gone = world.plan.leaving(hosts)
         differences: list[str] = []
 
         def equal() -> bool:
             nonlocal differences
-            table = sets.look(world)
+            table = sets.look(world, gone=gone)
             world.measures["sets"] = table.model_dump(mode="json")
             differences = table.differences()
             return not differences

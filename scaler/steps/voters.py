@@ -51,32 +51,58 @@ def unfit(state: EtcdState, ours: Collection[int]) -> str:
     told = quorum.refusal(seen(state, ours), quorum.Request("add", "new"))
     if told:
         return told
-    if state.alarms:
-        by_id = {m.id: m.called for m in state.members}
-        raised = ", ".join(f"{alarm.called} of {by_id.get(alarm.member, alarm.member)}" for alarm in state.alarms)
-        return f"etcd has an alarm: {raised}"
-    if state.leader is None:
-        return "the voters do not agree on a leader"
-    applied = [state.status[m.id].applied for m in state.voters]
-    if max(applied) - min(applied) > CLOSE:
-        return f"a voter lags {max(applied) - min(applied)} entries behind"
+    told = _unwell(state, state.voters)
+    if told:
+        return told
     size = max(state.status[m.id].db_size for m in state.voters)
     if size > FULL * QUOTA_BYTES:
         return f"the database has {size >> 20} MiB, more than {FULL:.0%} of etcd's default quota"
     return ""
 
 
-def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOLD_SECONDS) -> EtcdState:
+def unfit_to_shrink(state: EtcdState, ours: Collection[int], going: Collection[str]) -> str:
+    """Return why the members with the peer URLs ``going`` may not leave now; what ails only them does not count."""
+    leaving = [m.called for m in state.members if set(going) & set(m.peer_urls)]
+    told = quorum.leaving(seen(state, ours), leaving)[1] if leaving else quorum.lost(seen(state, ours))
+    staying = [m for m in state.voters if m.called not in leaving and m.id in state.healthy]
+    return told or _unwell(state, staying)
+
+
+def _unwell(state: EtcdState, voters: Sequence[Member]) -> str:
+    """Return which of ``voters`` has an alarm or lags behind, or that nobody leads."""
+    by_id = {m.id: m.called for m in voters}
+    others = {m.id for m in state.members} - set(by_id)
+    alarms = [alarm for alarm in state.alarms if alarm.member not in others]
+    if alarms:
+        raised = ", ".join(f"{alarm.called} of {by_id.get(alarm.member, alarm.member)}" for alarm in alarms)
+        return f"etcd has an alarm: {raised}"
+    if state.leader is None:
+        return "the voters do not agree on a leader"
+    applied = [state.status[m.id].applied for m in voters]
+    if max(applied) - min(applied) > CLOSE:
+        return f"a voter lags {max(applied) - min(applied)} entries behind"
+    return ""
+
+
+def steady(
+    etcd: Etcd,
+    clock: Clock,
+    ours: Collection[int],
+    *,
+    hold: float = HOLD_SECONDS,
+    going: Collection[str] | None = None,
+) -> EtcdState:
     """Look until everything has been fit for ``hold`` seconds on end and the term did not change; return the last look.
 
-    Raises GuardError with the arithmetic where that does not come about in half a minute; at once where waiting
-    cannot help: a foreign learner, an alarm.
+    ``going`` are the peer URLs of members that leave, where none is added; what ails only them does not count.
+    Raises GuardError with the arithmetic where that does not come about in half a minute; at once where waiting cannot
+    help: a foreign learner, an alarm.
     """
     end = clock.monotonic() + PATIENCE_SECONDS
     since: float | None = None
     term = -1
     while True:
-        state, why = _look(etcd, ours)
+        state, why = _look(etcd, ours, going)
         now = clock.monotonic()
         current = max((s.header.raft_term for s in state.status.values()), default=-1) if state else -1
         if why or since is None or current != term:
@@ -86,18 +112,19 @@ def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOL
         hopeless = state is not None and ("learner" in why or "alarm" in why)
         if hopeless or (why and now >= end) or now >= end + hold:
             raise GuardError(
-                f"etcd does not stand firm, no member can be added now: {why or 'its term keeps changing'}",
+                f"etcd does not stand firm, no member can be {'added' if going is None else 'taken out'} now: "
+                f"{why or 'its term keeps changing'}",
                 hint=_remedy(why),
             )
         clock.sleep(min(1.0, hold))
 
 
-def _look(etcd: Etcd, ours: Collection[int]) -> tuple[EtcdState | None, str]:
+def _look(etcd: Etcd, ours: Collection[int], going: Collection[str] | None) -> tuple[EtcdState | None, str]:
     try:
         state = etcd.look()
     except ScalerError as e:
         return None, f"etcd does not answer: {e.message}"
-    return state, unfit(state, ours)
+    return state, unfit(state, ours) if going is None else unfit_to_shrink(state, ours, going)
 
 
 def _remedy(why: str) -> str:
@@ -116,12 +143,13 @@ def client_urls(members: Sequence[Member], first: Host | None = None) -> list[st
 
 
 def same_data(etcd: Etcd, state: EtcdState) -> str:
-    """Return which voter's data is not the others' at one revision; empty where all are the same."""
-    revision = min(state.status[m.id].header.revision for m in state.voters)
-    hashes = etcd.hashes(state.voters, revision)
+    """Return which healthy voter's data is not the others' at one revision; empty where all are the same."""
+    voters = [m for m in state.voters if m.id in state.healthy]
+    revision = min(state.status[m.id].header.revision for m in voters)
+    hashes = etcd.hashes(voters, revision)
     compacted = max((told.compact_revision for told in hashes.values()), default=0)
     # Members compact at their own pace; only those at the same point have the same digest.
-    comparable = {m.called: hashes[m.id].hash for m in state.voters if m.id in hashes}
+    comparable = {m.called: hashes[m.id].hash for m in voters if m.id in hashes}
     level = all(told.compact_revision == compacted for told in hashes.values())
     if level and len(set(comparable.values())) > 1:
         told = ", ".join(f"{name} {value:x}" for name, value in comparable.items())

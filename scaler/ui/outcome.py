@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[str, Any]:
     """Return what a program wants to know of a run; without an outcome nothing had to be done."""
+    made = outcome.made if outcome else ()
     return {
         "plan": plan.to_json(),
         "run": outcome.run if outcome else None,
-        "added": list(outcome.made) if outcome and not plan.leaves else [],
-        "removed": list(outcome.made) if outcome and plan.leaves else [],
+        "added": [name for name in made if not plan.leaves or name in plan.joins],
+        "removed": [name for name in made if plan.leaves and name not in plan.joins],
         "present": list(plan.present),
         "failed": {**refused, **(outcome.failed if outcome else {})},
         "left": outcome.left if outcome else {},

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster, Host
 
 ETCD, APISERVER = "etcd.service", "kube-apiserver.service"
+KEEPALIVED = "keepalived.service"
 CONTROLLERS = ("kube-controller-manager.service", "kube-scheduler.service")
 PORTS = {
     ETCD: (2379, 2380),
@@ -132,15 +133,16 @@ class FakeControlPlane:
         workers: int = 1,
         vip: bool = False,
         becomes: str = "",
+        on_masters: bool = False,
         **more: Any,
     ) -> None:
         self.directory = directory
         old = tuple(self.host(f"m{n + 1}") for n in range(masters))
         own = tuple(self.host(f"e{n + 1}") for n in range(etcd)) or old
-        lbs = tuple(self.host(f"lb{n + 1}") for n in range(balancers))
+        lbs = old if on_masters else tuple(self.host(f"lb{n + 1}") for n in range(balancers))
         self.new = tuple(self.host(name) for name in new)
         slaves = tuple(self.host(f"w{n + 1}") for n in range(workers))
-        more.setdefault("api_endpoint", "10.0.0.100:6443")
+        more.setdefault("api_endpoint", "10.0.0.100:8443" if on_masters else "10.0.0.100:6443")
         if vip:
             more["vip"] = "10.0.0.100"
         groups = {"masters": old, "etcd": own, "loadbalancers": lbs, "workers": slaves, "standby": self.new}
@@ -153,7 +155,7 @@ class FakeControlPlane:
         )
         self.machines = {h.name: Machine(h) for group in groups.values() for h in group}
         self.balancers: dict[str, FakeBalancer] = {}
-        self.holder = "lb1"
+        self.holder = "m1" if on_masters else "lb1"
         self.blocked: set[tuple[str, str, int]] = set()
         self.sick: set[tuple[str, str]] = set()
         self.taken: set[str] = set()
@@ -162,6 +164,8 @@ class FakeControlPlane:
         self.events: list[str] = []
         self.heard: list[Callable[[], None]] = []
         self.catches_up = True
+        self.vip_moves = True
+        self.keeps_lease: set[str] = set()
         self._guard = threading.Condition()
         self._pki()
         self._wire()
@@ -241,6 +245,7 @@ class FakeControlPlane:
             "etcd_install.yml": self._install,
             "master_remove.yml": self._remove,
             "etcd_remove.yml": self._remove,
+            "loadbalancer_remove.yml": self._front_removed,
             "apiserver_lists.yml": self._roll,
             "loadbalancer_install.yml": self._balance,
             "local_balancer.yml": self._balance,
@@ -257,6 +262,7 @@ class FakeControlPlane:
             machine = self.machines[each.name]
             machine.units |= {APISERVER, *CONTROLLERS}
             machine.lists = tuple([u for u in urls if each.address in u] + [u for u in urls if each.address not in u])
+            self._list(machine, machine.lists)
             self._copy(machine, "kube_apiserver_pki", self.settings.pki_dir)
             self.fakes.kube.add_node(
                 each.name, address=each.address, labels=_ROLES, cidr=f"10.244.20{each.name[1:]}.0/24"
@@ -267,6 +273,8 @@ class FakeControlPlane:
         for each in fronts:
             self.balancers[each.name] = FakeBalancer(self.ready)
             self.balancers[each.name].servers = {m.name: m.address for m in old}
+            self.machines[each.name].units |= {KEEPALIVED} if self.settings.vip else set()
+        self._endpoints()
         self._write_inventory()
 
     def _write_inventory(self) -> None:
@@ -327,6 +335,8 @@ class FakeControlPlane:
             machine.lists = tuple(machine.files["/etc/kubernetes/kube-apiserver.env"].split(","))
             self._did(f"start {machine.host.name} {len(machine.lists)}")
         machine.units.add(unit)
+        if unit == APISERVER:
+            self._endpoints()
         return ""
 
     def _member_starts(self, machine: Machine) -> str:
@@ -357,15 +367,29 @@ class FakeControlPlane:
         self._look(machine)
         return ""
 
+    def _front_removed(self, host: Host, told: dict[str, Any], check: bool) -> str:  # noqa: FBT001 - as above
+        del told, check
+        self.balancers.pop(host.name, None)
+        return ""
+
     def _stop(self, machine: Machine, unit: str) -> None:
-        if unit == APISERVER:
+        if unit == APISERVER and unit in machine.units:
             self._stopped(machine, "stopped")
+            self._did(f"stop {machine.host.name}")
+            if machine.host.name not in self.keeps_lease:
+                self._endpoints(without=machine.host.address)
+        if unit == KEEPALIVED and self.holder == machine.host.name:
+            others = [n for n in self.balancers if n != self.holder and KEEPALIVED in self.machines[n].units]
+            self.holder = others[0] if others and self.vip_moves else self.holder
         if unit == ETCD:
             self.etcd.stop(machine.host.address)
         machine.units.discard(unit)
 
     def _stopped(self, machine: Machine, how: str) -> None:
         for name, balancer in self.balancers.items():
+            # A balancer that never gets the VIP is asked by nobody.
+            if self.settings.vip and KEEPALIVED not in self.machines[name].units:
+                continue
             if APISERVER in machine.units and machine.host.address in balancer.sends_to:
                 self.outages.append(f"{machine.host.name} was {how} while {name} sent to it")
 
@@ -413,6 +437,13 @@ class FakeControlPlane:
 
     # What runs on machines.
 
+    def _endpoints(self, without: str = "") -> None:
+        """Let the Service ``kubernetes`` name the API servers that run."""
+        up = [m.host.address for m in self.machines.values() if APISERVER in m.units and m.host.address != without]
+        subsets = [{"addresses": [{"ip": address} for address in up]}]
+        told = {"kind": "Endpoints", "metadata": {"name": "kubernetes", "namespace": "default"}, "subsets": subsets}
+        self.fakes.kube.objects["Endpoints", "default", "kubernetes"] = told
+
     def _at(self, address: str) -> Machine | None:
         return next((m for m in self.machines.values() if m.host.address == address), None)
 
@@ -425,7 +456,7 @@ class FakeControlPlane:
             return "" if fronts[0].sends_to else refused
         return "" if any(self.ready(m.host.address) for m in self.machines.values()) else refused
 
-    def _answer(self, host: Host, argv: list[str], stdin: str) -> Said | None:  # noqa: PLR0911 - one case a program
+    def _answer(self, host: Host, argv: list[str], stdin: str) -> Said | None:  # noqa: C901, PLR0911 - one case a program
         machine = self.machines[host.name]
         if self.fakes.ssh.machines[host.name].unreachable:
             return None
@@ -443,10 +474,22 @@ class FakeControlPlane:
                 return Said(0, json.dumps({"claim": machine.claim}), "")
             case ["ip", "-json", "address", "show"]:
                 return Said(0, json.dumps(self._addresses(host)), "")
+            case ["cat", "/etc/machine-id"]:
+                return Said(0, f"machine-{host.name}\n", "")
+            case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
+                stopped = [unit for unit in units if unit in machine.units]
+                for unit in stopped:
+                    self._stop(machine, unit)
+                self._look(machine)
+                return Said(0, "".join(f"{unit}\n" for unit in stopped), "")
             case ["systemctl", "disable", "--now", unit]:
                 self._stop(machine, unit)
                 self._look(machine)
                 return Said(0, "", "")
+            case ["systemctl", "enable", "--now", unit]:
+                why = self._start(machine, unit, changed=False)
+                self._look(machine)
+                return Said(1 if why else 0, "", why)
             case ["systemctl", "is-active", "--quiet", unit]:
                 return Said(0 if unit in machine.units else 3, "", "")
         return None

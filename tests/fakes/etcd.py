@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from scaler.model.inventory import Host
+
 
 @dataclass
 class FakeMember:
@@ -54,6 +56,9 @@ class FakeEtcd:
     refused: list[Callable[[], None]] = field(default_factory=list)
     looked: list[Callable[[], None]] = field(default_factory=list)
     history: list[tuple[int, int]] = field(default_factory=list)
+    led_by: str = ""
+    deleted: list[str] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, *names: str) -> FakeEtcd:
@@ -146,6 +151,31 @@ class FakeEtcd:
         self.all.remove(self._found(member))
         self._answer()
 
+    def listed_by(self, member: Member) -> tuple[Member, ...]:
+        found = next((m for m in self.all if m.id == member.id and m.runs), None)
+        if found is None:
+            # As one that was removed answers, or one that does not run.
+            raise EtcdError("context deadline exceeded")
+        return self.members()
+
+    def move_leader(self, leader: Member, to: Member) -> None:
+        self._change()
+        if self._leader() != leader.id:
+            raise EtcdError(f"no leader endpoint given at {list(leader.client_urls)}")
+        found = self._found(to)
+        if found.learner or not found.runs:
+            raise EtcdError("etcdserver: bad leader transferee")
+        self.led_by, self.term = found.name, self.term + 1
+        self._answer()
+
+    def delete(self, key: str) -> None:
+        self._change()
+        self.deleted.append(key)
+
+    def without(self, hosts: Iterable[Host]) -> FakeEtcd:
+        self.left_out |= {host.name for host in hosts}
+        return self
+
     def snapshot(self, target: Path) -> SnapshotStatus:
         target.write_bytes(b"snapshot")
         self.snapshots.append(target)
@@ -180,8 +210,13 @@ class FakeEtcd:
             self.lost_answers -= 1
             raise EtcdError("context deadline exceeded")
 
+    def _leader(self) -> int:
+        """The voter that was made leader, else the first that runs; 0 without quorum."""
+        up = [m for m in self.all if not m.learner and m.runs] if self._quorate() else []
+        return next((m.id for m in up if m.name == self.led_by), up[0].id if up else 0)
+
     def _status(self, member: FakeMember) -> Status:
-        leader = next((m.id for m in self.all if not m.learner and m.runs), 0) if self._quorate() else 0
+        leader = self._leader()
         header = Header(member_id=member.id, revision=self.revision, raft_term=self.term)
         return Status(
             header=header,

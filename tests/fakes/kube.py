@@ -32,6 +32,7 @@ _KINDS = {
     "services": "Service",
     "pods": "Pod",
     "configmaps": "ConfigMap",
+    "endpoints": "Endpoints",
     "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
     "poddisruptionbudgets": "PodDisruptionBudget",
     "persistentvolumes": "PersistentVolume",

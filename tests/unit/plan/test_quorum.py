@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from scaler.plan.quorum import Request, Seen, even, quorum, refusal, tolerance
+from scaler.plan.quorum import Request, Seen, even, leaving, quorum, refusal, tolerance
 
 
 def states(largest: int) -> list[tuple[Seen, ...]]:
@@ -69,8 +69,31 @@ def test_a_dead_voter_may_leave_wherever_the_others_are_all_healthy_and_are_a_qu
 def test_a_healthy_voter_never_leaves_before_a_dead_one() -> None:
     for members, request in CASES:
         others = [m for m in members if m.voter and m.name != request.name]
-        if request.verb == "remove" and any(not m.healthy for m in others):
+        well = any(m.name == request.name and m.healthy for m in members)
+        if request.verb == "remove" and well and any(not m.healthy for m in others):
             assert refusal(members, request), (members, request)
+
+
+def test_a_dead_voter_may_leave_though_another_is_down_wherever_the_rest_keeps_its_quorum() -> None:
+    for members, request in CASES:
+        voters = [m for m in members if m.voter]
+        after = [m for m in voters if m.name != request.name]
+        sick = any(m.name == request.name and not m.healthy for m in voters)
+        if request.verb == "remove" and sick and all(m.voter or m.ours for m in members):
+            fit = has_quorum(voters) and has_quorum(after)
+            assert (refusal(members, request) == "") is fit, (members, request)
+
+
+def test_of_several_the_broken_one_leaves_first() -> None:
+    five = [Seen("a"), Seen("b"), Seen("c"), Seen("d", healthy=False), Seen("e", healthy=False)]
+    assert leaving(five, ["a", "e", "d"]) == (("e", "d", "a"), "")
+
+
+def test_several_do_not_leave_where_one_of_them_may_not() -> None:
+    _, told = leaving([Seen("a"), Seen("b"), Seen("c", healthy=False)], ["a", "b", "c"])
+    assert told == "b is the last voter"
+    five = [Seen("a"), Seen("b"), Seen("c"), Seen("d"), Seen("e", healthy=False)]
+    assert leaving(five, ["a"])[1] == "e is down: that one goes first"
 
 
 def test_the_last_voter_stays() -> None:

@@ -1,0 +1,121 @@
+"""The leader leaves while a writer writes; then another master dies and is replaced as one plan."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from scaler.lab import lab
+from scaler.lab.tools import wait_until
+from tests.lab.conftest import Cluster, kept, made
+from tests.lab.masters import Masters, equal, etcdctl, members, voters
+from tests.lab.writing import Written, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.lab
+
+NAME = "masters-leave"
+SHAPE = ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "0")
+
+
+class Left(NamedTuple):
+    masters: Masters
+    cluster: Cluster
+    fresh: dict[str, Any]
+    code: int
+    envelope: dict[str, Any]
+    written: Written
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
+    """Let m2, which leads, leave a cluster of three."""
+    try:
+        cluster = made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=SHAPE)
+        masters = Masters(cluster)
+        masters.at(1)
+        fresh = masters._tree("m2")
+        masters.at(3)
+        _lead(cluster, "m2")
+        with writing(cluster.where, f"leaves-{secrets.token_hex(3)}") as written:
+            code, envelope = cluster.change("remove-master", "m2", "--allow-even")
+        yield Left(masters, cluster, fresh, code, envelope, written)
+    finally:
+        if not kept():
+            lab.down(NAME)
+
+
+def _lead(cluster: Cluster, name: str) -> None:
+    """Make ``name`` the leader."""
+    wanted = members(cluster)[name]["ID"]
+
+    def leads() -> bool:
+        on = next(n for n, m in members(cluster).items() if m["ID"] == _leader(cluster))
+        if on != name:
+            etcdctl(cluster, "move-leader", f"{wanted:x}", on=on, check=False)
+        return _leader(cluster) == wanted
+
+    wait_until(leads, f"{name} leads", timeout=30)
+
+
+def _leader(cluster: Cluster) -> int:
+    leader: int = etcdctl(cluster, "endpoint", "status")[0]["Status"]["leader"]
+    return leader
+
+
+def test_the_leader_has_left_and_every_set_is_equal(left: Left) -> None:
+    assert (left.code, left.envelope["data"]["removed"]) == (0, ["m2"]), left.envelope
+    assert voters(left.cluster) == {"m1", "m3"}
+    assert equal(left.envelope), left.envelope["data"]["measures"]["sets"]
+    assert set(left.cluster.nodes()) == {"m1", "m3"}
+
+
+def test_no_write_failed_and_none_waited_half_a_second(left: Left) -> None:
+    assert left.written.clean, left.written.told
+
+
+def test_the_service_kubernetes_does_not_name_it(left: Left) -> None:
+    assert left.cluster.hosts["m2"].address not in left.masters._endpoints()
+
+
+def test_its_host_is_as_a_fresh_one(left: Left) -> None:
+    now = left.masters._tree("m2")
+    assert {path for path in {*left.fresh, *now} if left.fresh.get(path) != now.get(path)} == set()
+    assert left.cluster.processes("m2") == {}
+
+
+def test_removing_it_again_changes_nothing(left: Left) -> None:
+    with left.masters.unchanged():
+        code, envelope = left.cluster.change("remove-master", "m2", "--allow-even")
+    assert (code, envelope["data"]["present"]) == (0, ["m2"])
+
+
+def test_a_living_master_is_not_taken_for_dead(left: Left) -> None:
+    code, envelope = left.cluster.change("remove-master", "m3", "--dead", "--allow-even")
+    assert code == 4, envelope
+    assert voters(left.cluster) == {"m1", "m3"}
+
+
+def test_a_dead_master_is_replaced_as_one_plan(left: Left) -> None:
+    cluster = left.cluster
+    code, told = cluster.change("add-master", "m2")
+    assert code == 0, told
+    cluster.hosts["m3"].kill()
+    wait_until(lambda: not _ready(cluster, "m3"), "the node of m3 is not Ready", timeout=90)
+    with writing(cluster.where, f"healed-{secrets.token_hex(3)}") as written:
+        code, envelope = cluster.change("replace-master", "m3", "m4", "--dead")
+    assert (code, envelope["data"]["removed"], envelope["data"]["added"]) == (0, ["m3"], ["m4"]), envelope
+    assert written.clean, written.told
+    assert voters(cluster) == {"m1", "m2", "m4"}
+    assert equal(envelope), envelope["data"]["measures"]["sets"]
+    assert set(cluster.nodes()) == {"m1", "m2", "m4"}
+    assert "still holds" in envelope["data"]["later"]["m3"]
+
+
+def _ready(cluster: Cluster, name: str) -> bool:
+    conditions = cluster.nodes()[name]["status"]["conditions"]
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

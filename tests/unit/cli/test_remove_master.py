@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scaler.plan.quorum import quorum
+from tests.fakes.control_plane import APISERVER, ETCD, KEEPALIVED, FakeControlPlane
+from tests.fakes.etcd import FakeMember
+from tests.unit.cli.test_add_master import opened, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def gone(there: FakeControlPlane, *names: str) -> None:
+    """Power hosts off."""
+    for name in names:
+        machine = there.machines[name]
+        there.fakes.ssh.machines[name].unreachable = True
+        machine.units.clear()
+        there.etcd.stop(machine.host.address)
+        there._endpoints()
+        if name in there.fakes.kube.of("Node"):
+            there.fakes.kube.objects["Node", "", name]["status"]["conditions"][0]["status"] = "False"
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeControlPlane:
+    return opened(FakeControlPlane(tmp_path, "m4", masters=3), monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeControlPlane:
+    made = FakeControlPlane(tmp_path, masters=3, vip=True, on_masters=True)
+    return opened(made, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeControlPlane:
+    return opened(FakeControlPlane(tmp_path, masters=2, etcd=3), monkeypatch, tmp_path)
+
+
+def removed(*argv: str) -> dict[str, Any]:
+    result = told(*argv, "--yes")
+    assert result["exit_code"] == 0, result
+    found: dict[str, Any] = result["data"]
+    return found
+
+
+def test_a_leader_leaves_and_every_set_is_without_it(there: FakeControlPlane) -> None:
+    data = removed("remove-master", "m1", "--allow-even")
+    assert (data["removed"], data["added"]) == (["m1"], [])
+    assert there.etcd.voters == ["m2", "m3"]
+    assert there.lists() == {"m2": ["10.0.0.2", "10.0.0.3"], "m3": ["10.0.0.2", "10.0.0.3"]}
+    assert [set(b.servers) for b in there.balancers.values()] == [{"m2", "m3"}] * 2
+    assert there.groups()["masters"] == ["m2", "m3"]
+    assert there.groups()["standby"] == ["m4", "m1"]
+    assert "m1" not in there.fakes.kube.of("Node")
+    assert there.machines["m1"].units == set()
+    assert there.outages == []
+    assert there.etcd.quorate_ever_since
+
+
+def test_the_leader_is_moved_before_its_member_goes(there: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "--allow-even")
+    assert there.etcd.led_by == "m2"
+
+
+def test_the_others_lists_are_rolled_before_the_balancers_forget_it(there: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "--allow-even")
+    starts = [number for number, event in enumerate(there.events) if event.startswith("start")]
+    puts = [number for number, event in enumerate(there.events) if event.startswith("put")]
+    assert max(starts) < min(puts)
+    assert max(puts) < there.events.index("stop m1")
+
+
+def test_the_same_command_again_finds_it_absent(there: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "--allow-even")
+    events = list(there.events)
+    data = removed("remove-master", "m1", "--allow-even")
+    assert (data["changed"], data["present"]) == (False, ["m1"])
+    assert there.events == events
+
+
+def test_a_name_that_nobody_knows_is_absent(there: FakeControlPlane) -> None:
+    assert removed("remove-master", "m9")["present"] == ["m9"]
+    assert there.events == []
+
+
+def test_two_leave_one_after_the_other_and_the_survivor_leads(there: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "m2")
+    assert there.etcd.voters == ["m3"]
+    assert there.groups()["masters"] == ["m3"]
+    assert there.outages == []
+
+
+def test_the_last_master_stays(there: FakeControlPlane) -> None:
+    refused = told("remove-master", "m1", "m2", "m3", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (5, "guard")
+    assert "is the last master" in refused["error"]["message"]
+    assert there.events == []
+
+
+def test_an_even_end_is_said_aloud(there: FakeControlPlane) -> None:
+    refused = told("remove-master", "m1", "--yes")
+    assert refused["exit_code"] == 5
+    assert "--allow-even" in refused["error"]["hint"]
+    assert there.events == []
+
+
+def test_a_healthy_master_does_not_leave_while_another_is_down(there: FakeControlPlane) -> None:
+    there.etcd.stop("10.0.0.3")
+    refused = told("remove-master", "m1", "--allow-even", "--yes")
+    assert refused["exit_code"] == 5
+    assert "1 of 2 voters are healthy, quorum is 2: no quorum" in refused["error"]["message"]
+    assert there.events == []
+
+
+def test_a_sick_member_leaves_though_its_etcd_does_not_answer(there: FakeControlPlane) -> None:
+    there.machines["m3"].units.discard(ETCD)
+    there.etcd.stop("10.0.0.3")
+    removed("remove-master", "m3", "--allow-even")
+    assert there.etcd.voters == ["m1", "m2"]
+
+
+def test_one_that_cannot_be_reached_is_not_taken_for_dead(there: FakeControlPlane) -> None:
+    gone(there, "m3")
+    refused = told("remove-master", "m3", "--allow-even", "--yes")
+    assert refused["exit_code"] != 0
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+    assert there.events == []
+
+
+def test_a_dead_master_is_never_contacted(there: FakeControlPlane) -> None:
+    gone(there, "m1")
+    there.holder = "lb2"
+    data = removed("remove-master", "m1", "--dead", "--allow-even")
+    assert there.etcd.voters == ["m2", "m3"]
+    assert there.lists() == {"m2": ["10.0.0.2", "10.0.0.3"], "m3": ["10.0.0.2", "10.0.0.3"]}
+    assert there.groups()["masters"] == ["m2", "m3"]
+    assert there.groups()["standby"] == ["m4"]
+    assert "still holds" in data["later"]["m1"]
+    assert any("m1 is not contacted and still holds certificates" in line for line in data["plan"]["warnings"])
+
+
+def test_a_master_that_answers_is_not_dead(there: FakeControlPlane) -> None:
+    refused = told("remove-master", "m3", "--dead", "--allow-even", "--yes")
+    assert refused["exit_code"] == 4
+    assert "m3 is not dead: SSH answers there" in refused["error"]["message"]
+    assert there.events == []
+
+
+def test_without_quorum_the_restore_is_told(there: FakeControlPlane) -> None:
+    gone(there, "m2", "m3")
+    refused = told("remove-master", "m2", "m3", "--dead", "--yes")
+    assert refused["exit_code"] == 5
+    assert "0 of 3 voters are healthy, quorum is 2: no quorum" in refused["error"]["message"]
+    assert "--force-new-cluster" in refused["error"]["hint"]
+
+
+def test_two_of_five_dead_leave_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = opened(FakeControlPlane(tmp_path, masters=5), monkeypatch, tmp_path)
+    gone(there, "m4", "m5")
+    removed("remove-master", "m4", "m5", "--dead")
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+    assert there.groups()["masters"] == ["m1", "m2", "m3"]
+
+
+def test_a_foreign_member_is_named(there: FakeControlPlane) -> None:
+    there.etcd.all.append(FakeMember(9, "https://10.9.9.9:2380", "stranger"))
+    refused = told("remove-master", "m1", "--allow-even", "--yes")
+    assert refused["exit_code"] == 4
+    assert "etcd's voters: stranger is none of the inventory's" in refused["error"]["message"]
+
+
+def test_the_holder_of_the_vip_leaves_and_another_has_it(fronts: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "--allow-even")
+    assert fronts.holder == "m2"
+    assert KEEPALIVED not in fronts.machines["m1"].units
+    assert fronts.groups()["loadbalancers"] == ["m2", "m3"]
+    assert set(fronts.balancers) == {"m2", "m3"}
+    assert fronts.outages == []
+
+
+def test_where_the_vip_does_not_move_nothing_else_is_begun(fronts: FakeControlPlane) -> None:
+    fronts.vip_moves = False
+    refused = told("remove-master", "m1", "--allow-even", "--yes")
+    assert refused["exit_code"] == 9
+    assert "the VIP 10.0.0.100 did not move from m1: m1 still has it" in refused["data"]["failed"]["m1"]
+    assert [event for event in fronts.events if event.startswith("put")] == []
+    assert fronts.etcd.voters == ["m1", "m2", "m3"]
+
+
+def test_a_lease_that_stays_is_deleted(there: FakeControlPlane) -> None:
+    there.keeps_lease.add("m1")
+    delete = there.etcd.delete
+
+    def deleted(key: str) -> None:
+        delete(key)
+        there._endpoints()
+
+    there.etcd.delete = deleted  # type: ignore[method-assign]
+    removed("remove-master", "m1", "--allow-even")
+    assert there.etcd.deleted == ["/registry/masterleases/10.0.0.1"]
+
+
+def test_an_answer_that_was_lost_is_looked_for_in_the_list(there: FakeControlPlane) -> None:
+    there.etcd.led_by = "m2"
+    there.etcd.lost_answers = 1
+    removed("remove-master", "m1", "--allow-even")
+    assert there.etcd.voters == ["m2", "m3"]
+
+
+def test_a_run_that_ended_behind_the_removal_is_finished(there: FakeControlPlane) -> None:
+    there.fakes.playbooks.fails["master_remove.yml", "m1"] = "disk full"
+    failed = told("remove-master", "m1", "--allow-even", "--yes")
+    assert failed["exit_code"] == 9
+    assert there.etcd.voters == ["m2", "m3"]
+    there.fakes.playbooks.fails.clear()
+    removed("remove-master", "m1")
+    assert there.groups()["masters"] == ["m2", "m3"]
+    assert APISERVER not in there.machines["m1"].units
+
+
+def test_a_member_of_an_etcd_of_its_own_leaves(members: FakeControlPlane) -> None:
+    removed("remove-etcd", "e1", "--allow-even")
+    assert members.etcd.voters == ["e2", "e3"]
+    assert members.etcd.led_by == "e2"
+    assert members.lists() == {"m1": ["10.0.0.32", "10.0.0.33"], "m2": ["10.0.0.32", "10.0.0.33"]}
+    assert members.groups()["etcd"] == ["e2", "e3"]
+    assert members.outages == []
+
+
+def test_a_dead_member_of_an_etcd_of_its_own_leaves(members: FakeControlPlane) -> None:
+    gone(members, "e1")
+    removed("remove-etcd", "e1", "--dead", "--allow-even")
+    assert members.etcd.voters == ["e2", "e3"]
+    assert members.groups()["etcd"] == ["e2", "e3"]
+
+
+@pytest.mark.usefixtures("members")
+def test_the_last_member_stays() -> None:
+    refused = told("remove-etcd", "e1", "e2", "e3", "--yes")
+    assert refused["exit_code"] == 5
+    assert "is the last member of etcd" in refused["error"]["message"]
+
+
+def test_masters_of_an_etcd_elsewhere_leave_without_a_change_of_etcd(members: FakeControlPlane) -> None:
+    removed("remove-master", "m1")
+    assert members.etcd.voters == ["e1", "e2", "e3"]
+    assert members.groups()["masters"] == ["m2"]
+    assert members.outages == []
+
+
+def test_a_dead_master_is_replaced_by_one_plan(there: FakeControlPlane) -> None:
+    gone(there, "m1")
+    data = removed("replace-master", "m1", "m4", "--dead")
+    assert (data["removed"], data["added"]) == (["m1"], ["m4"])
+    assert there.etcd.voters == ["m2", "m3", "m4"]
+    assert there.groups()["masters"] == ["m2", "m3", "m4"]
+    assert there.etcd.quorate_ever_since
+
+
+def test_a_living_master_is_replaced_and_there_are_never_fewer(there: FakeControlPlane) -> None:
+    data = removed("replace-master", "m1", "m4")
+    assert (data["removed"], data["added"]) == (["m1"], ["m4"])
+    assert there.etcd.voters == ["m2", "m3", "m4"]
+    assert min(voters for _, voters in there.etcd.history if voters) == len(there.etcd.voters)
+    assert all(healthy >= quorum(3) for healthy, _ in there.etcd.history)
+    assert there.groups()["masters"] == ["m2", "m3", "m4"]
+    assert there.outages == []
