@@ -14,7 +14,7 @@ from scaler.drivers import cni, lb
 from scaler.engine.journal import Journal, facts, state_dir
 from scaler.engine.run import Engine, Outcome
 from scaler.errors import ScalerError
-from scaler.gateways import inventory
+from scaler.gateways import inventory, tls
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from scaler.engine.events import Observer
-    from scaler.model.inventory import Cluster
+    from scaler.gateways.etcd import Etcd
+    from scaler.model.inventory import Cluster, Host
     from scaler.plan.plan import Plan
 
 
@@ -55,6 +56,15 @@ class Session:
         """The members of etcd, by etcdctl on one of them."""
         settings = self.cluster.settings
         return Etcdctl(self.ssh, self.cluster.etcd, settings.bin_dir, settings.etcd_version)
+
+    def etcd_on(self, host: Host) -> Etcd:
+        """Return etcd as the member on ``host`` tells it, and nobody in its place, within a few seconds."""
+        settings = self.cluster.settings
+        return Etcdctl(self.ssh, (host,), settings.bin_dir, settings.etcd_version, seconds=3)
+
+    def certificate_at(self, address: str, port: int) -> str:
+        """Return the certificate (PEM) that a server shows in its handshake."""
+        return tls.shown(address, port)
 
     def own_members(self) -> set[int]:
         """Return the IDs of the members of etcd that runs of scaler added to this cluster.
