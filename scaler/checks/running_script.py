@@ -1,6 +1,6 @@
 """Runs on a host by its own Python (3.6 and later, standard library only): what runs there, as JSON.
 
-It reads, it changes nothing. Certificates are among it; of files that the components name only certificates go out, never a key.
+It reads, it changes nothing. Of files that the components name only certificates go out, never a key.
 """
 
 import base64

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from scaler.errors import UnreachableError
 from scaler.gateways.ssh import Said
 from scaler.pki.names import carried
 from scaler.plan.quorum import quorum
@@ -162,10 +163,12 @@ class FakeControlPlane:
         self.events: list[str] = []
         self.heard: list[Callable[[], None]] = []
         self.catches_up = True
+        self.certificate = ""
         self._guard = threading.Condition()
         self._pki()
         self._wire()
         self._begin(old, own, lbs, slaves)
+        self.fakes.shown = self._shown
 
     @staticmethod
     def host(name: str) -> Host:
@@ -432,6 +435,8 @@ class FakeControlPlane:
         match argv:
             case [_, "-"]:
                 return Said(0, json.dumps(self._components(machine)), "")
+            case [_, "-c", script, _] if "proxy_mode" in script:
+                return Said(0, json.dumps(self._running(machine)), "")
             case [_, "-c", script] if "context_for" in script:
                 return self._https(machine, json.loads(stdin))
             case [_, "-c", script, _, command] if "AF_UNIX" in script:
@@ -449,6 +454,13 @@ class FakeControlPlane:
                 return Said(0 if unit in machine.units else 3, "", "")
         return None
 
+    def _shown(self, address: str, port: int) -> str:
+        """Return the certificate that a server shows in its handshake: any of the authority's, for all it matters."""
+        machine = self._at(address)
+        if machine is None or port not in machine.listens:
+            raise UnreachableError(f"{address}:{port} shows no certificate: connection refused")
+        return self.certificate or (self.settings.pki_dir / "ca.crt").read_text(encoding="utf-8")
+
     def _socket(self, name: str, command: str) -> Said:
         balancer = self.balancers[name]
         if not balancer.runs:
@@ -464,6 +476,14 @@ class FakeControlPlane:
             {"ifname": "lo", "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},
             {"ifname": "eth0", "addr_info": [{"family": "inet", "local": address} for address in mine]},
         ]
+
+    def _running(self, machine: Machine) -> dict[str, Any]:
+        """Tell processes with their arguments, and the certificates that are on the machine."""
+        argv = {unit.removesuffix(".service"): [unit.removesuffix(".service")] for unit in machine.units}
+        if "kube-apiserver" in argv:
+            argv["kube-apiserver"].append(f"--etcd-servers={','.join(machine.lists)}")
+        shown = {path: [text] for path, text in machine.files.items() if path.endswith(".crt")}
+        return {"components": argv, "certificates": shown}
 
     def _components(self, machine: Machine) -> dict[str, Any]:
         pki = "/etc/kubernetes/pki"

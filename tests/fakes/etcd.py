@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scaler.errors import UnreachableError
 from scaler.gateways.etcd import EtcdError
 from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members, SnapshotStatus, Status
 from scaler.plan.quorum import quorum
@@ -102,7 +103,7 @@ class FakeEtcd:
 
     def look(self) -> EtcdState:
         voters = [m for m in self.all if not m.learner]
-        up = {m.id for m in voters if m.runs and m.name} if self._quorate() else set()
+        up = {m.id for m in voters if m.runs and m.name} if self.quorate else set()
         seen = EtcdState(
             members=self.members(), status=self.status(self.members()), healthy=frozenset(up), alarms=self.alarms
         )
@@ -157,14 +158,16 @@ class FakeEtcd:
             raise EtcdError("etcdserver: member not found")
         return found
 
-    def _quorate(self) -> bool:
+    @property
+    def quorate(self) -> bool:
+        """Tell whether the voters that run are a quorum."""
         voters = [m for m in self.all if not m.learner]
         return sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
 
     def _change(self) -> None:
         if self.refusals:
             raise self.refusals.pop()
-        if not self._quorate():
+        if not self.quorate:
             raise EtcdError("context deadline exceeded")
 
     def _remember(self) -> None:
@@ -180,8 +183,13 @@ class FakeEtcd:
             self.lost_answers -= 1
             raise EtcdError("context deadline exceeded")
 
+    def own_status(self, member: FakeMember) -> Status:
+        """Return what a member tells of itself, its alarms among its errors."""
+        raised = tuple(f"memberID:{a.member} alarm:{a.called} " for a in self.alarms if a.member == member.id)
+        return self._status(member).model_copy(update={"errors": raised})
+
     def _status(self, member: FakeMember) -> Status:
-        leader = next((m.id for m in self.all if not m.learner and m.runs), 0) if self._quorate() else 0
+        leader = next((m.id for m in self.all if not m.learner and m.runs), 0) if self.quorate else 0
         header = Header(member_id=member.id, revision=self.revision, raft_term=self.term)
         return Status(
             header=header,
@@ -192,3 +200,26 @@ class FakeEtcd:
             raftAppliedIndex=member.applied,
             isLearner=member.learner,
         )
+
+
+class FakeMemberDoor(FakeEtcd):  # its other verbs are not asked
+    """The cluster as the member at one address tells it: refused where it does not run, listed only with a quorum."""
+
+    def __init__(self, etcd: FakeEtcd, address: str) -> None:
+        self._etcd, self._url = etcd, f"https://{address}:2380"
+
+    @property
+    def _me(self) -> FakeMember:
+        found = self._etcd.at(self._url)
+        if found is None or not found.runs:
+            raise UnreachableError(f"{self._url}: etcd does not answer there: connection refused")
+        return found
+
+    def members(self) -> tuple[Member, ...]:
+        if self._me and not self._etcd.quorate:
+            raise EtcdError("context deadline exceeded")
+        return self._etcd.members()
+
+    def status(self, members: Iterable[Member]) -> dict[int, Status]:
+        assert [m.client_urls for m in members] == [("https://127.0.0.1:2379",)]
+        return {self._me.id: self._etcd.own_status(self._me)}

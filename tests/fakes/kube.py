@@ -32,6 +32,10 @@ _KINDS = {
     "pods": "Pod",
     "configmaps": "ConfigMap",
     "certificatesigningrequests.v1.certificates.k8s.io": "CertificateSigningRequest",
+    "deployments.apps": "Deployment",
+    "daemonsets.apps": "DaemonSet",
+    "endpoints": "Endpoints",
+    "leases.coordination.k8s.io": "Lease",
 }
 _NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap"}
 _NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
@@ -107,9 +111,10 @@ class FakeKube:
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         del stdin, timeout
+        words = [word for word in argv if not word.startswith("--request-timeout=")]
         with self._guard:
-            self._answer(argv)
-            return self._call(list(argv))
+            self._answer(words)
+            return self._call(words)
 
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
         wanted = list(names)
@@ -191,6 +196,13 @@ class FakeKube:
                 return "ok"
             case ["get", "--raw", "/readyz?verbose"]:
                 return "[+]ping ok\n[+]etcd ok\nreadyz check passed\n"
+            case ["get", "--raw", "/version"]:
+                return json.dumps({"gitVersion": f"v{self.version}"})
+            case ["get", kinds, *rest, "-o", "json"]:
+                wanted = {_KINDS[kind] for kind in kinds.split(",")}
+                space = rest[1] if rest[:1] == ["-n"] else ""
+                items = [told for (k, s, _), told in self.objects.items() if k in wanted and s == space]
+                return json.dumps({"kind": "List", "items": items})
             case ["version", "-o", "json"]:
                 return json.dumps({"serverVersion": {"gitVersion": f"v{self.version}"}})
             case ["certificate", "approve", *names]:
