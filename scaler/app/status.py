@@ -92,6 +92,11 @@ def _put_together(
         for b in balancers
         if b.why and not (b.name in looks and looks[b.name].away)
     ]
+    unknown += [
+        Unknown(what=f"whether {name} holds the VIP", why=look.vip.message)
+        for name, look in looks.items()
+        if isinstance(look.vip, ScalerError) and settings.vip and not look.away and name in {b.name for b in balancers}
+    ]
     certificates, unread = _certificates(cluster, looks, told)
     unknown += unread
     nodes = api.nodes if not isinstance(api.nodes, ScalerError) else None

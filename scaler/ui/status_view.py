@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -48,11 +47,13 @@ def view(status: Status, problems: Sequence[Problem]) -> Group:
 
 def _parts(status: Status, problems: Sequence[Problem]) -> Iterator[RenderableType]:
     yield _head(status)
-    if status.nodes is not None:
-        yield _nodes(status, status.nodes)
-    yield _control_plane(status)
-    if status.balancers:
-        yield _balancers(status)
+    tables = [_nodes(status, status.nodes)] if status.nodes is not None else []
+    tables.append(_control_plane(status))
+    tables += [_balancers(status)] if status.balancers else []
+    for table in tables:
+        yield Text("")
+        yield table
+    yield Text("")
     yield from _lines(status)
     yield from _problems(problems)
 
@@ -69,11 +70,9 @@ def _head(status: Status) -> Text:
 
 
 def _grid(title: str, *columns: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, header_style="dim", overflow="fold")
     return table
 
 
@@ -105,17 +104,18 @@ def _control_plane(status: Status) -> Table:
     title += f", leader {status.etcd.leader}" if status.etcd.leader else ", no leader known"
     table = _grid(title, "host", "API server", "etcd list", "etcd", "version", "db", "term", "behind")
     members = {member.name: member for member in status.etcd.members}
+    named = {member.url: member.name for member in status.etcd.members}
     for master in status.masters:
-        table.add_row(master.name, *_master(master), *_member(members.pop(master.name, None)))
+        table.add_row(master.name, *_master(master, named), *_member(members.pop(master.name, None)))
     for name, member in members.items():
         table.add_row(name, "", "", *_member(member))
     return table
 
 
-def _master(master: MasterSeen) -> tuple[Text, str]:
+def _master(master: MasterSeen, named: dict[str, str]) -> tuple[Text, str]:
     state = Text(f"ready {master.version}", GOOD) if master.ready else Text("not ready", BAD)
     servers = master.etcd_servers
-    listed = "not known" if servers is None else ",".join(url.partition("://")[2].rsplit(":", 1)[0] for url in servers)
+    listed = "not known" if servers is None else ",".join(named.get(url, url) for url in servers)
     return state, listed
 
 

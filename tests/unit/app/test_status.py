@@ -12,6 +12,7 @@ from scaler.app import status as use_case
 from scaler.engine.lock import locked
 from scaler.errors import PreflightError, ScalerError, UnreachableError
 from scaler.gateways.clock import SystemClock
+from scaler.gateways.ssh import Said
 from scaler.model.etcd import Alarm
 from scaler.pki.certificates import Pair, Subject, issue
 from scaler.plan.health import problems
@@ -299,3 +300,22 @@ def test_who_is_late_does_not_hold_up_the_others(deaf: Callable[[], str]) -> Non
     assert answers["well"] == "here"
     assert isinstance(answers["deaf"], ScalerError)
     assert answers["deaf"].message == "no answer within 0.2 s"
+
+
+def test_etcd_on_hosts_of_its_own_is_asked_there(tmp_path: Path) -> None:
+    made = FakeControlPlane(tmp_path, masters=2, etcd=3)
+    has_dns(made)
+    made._stop(made.machines["e2"], ETCD)
+    seen = looked(made)
+    assert [(m.name, m.healthy) for m in seen.etcd.members] == [("e1", True), ("e2", False), ("e3", True)]
+    assert set(seen.hosts) == {"m1", "m2", "e1", "e2", "e3", "lb1", "lb2"}
+    assert len(told(seen)) == 1
+
+
+def test_whether_a_balancer_holds_the_vip_is_not_guessed(plane: FakeControlPlane) -> None:
+    def mute(host: Any, argv: list[str], _: str) -> Any:
+        return Said(1, "", "ip: not found") if host.name == "lb1" and argv[0] == "ip" else None
+
+    plane.fakes.ssh.programs.insert(0, mute)
+    (line,) = told(looked(plane))
+    assert line.startswith("whether lb1 holds the VIP: not known")
