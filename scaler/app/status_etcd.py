@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError
+from scaler.gateways.etcd import DeafMemberError, EtcdError
 from scaler.model.etcd import Member, Status
 from scaler.model.status import EtcdSeen, MemberSeen, Unknown
 from scaler.steps.voters import QUOTA_BYTES, client_url, peer_url
@@ -90,7 +91,9 @@ def _own(look: HostLook, newest: int, *, learner: bool) -> dict[str, object]:
     if look.away:
         return {"healthy": None, "why": look.away}
     if isinstance(status, ScalerError):
-        return {"healthy": False, "why": status.message}
+        # Only etcd's own refusal is a sign of illness: an answer that was lost or late is none.
+        ill = isinstance(status, EtcdError | DeafMemberError)
+        return {"healthy": False if ill else None, "why": status.message}
     quota = look.running.quota if not isinstance(look.running, ScalerError) else 0
     # A learner answers no linearizable read: that it tells its status is all there is.
     health: str | ScalerError = "" if learner else look.health

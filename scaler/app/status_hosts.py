@@ -11,7 +11,7 @@ from scaler.drivers import lb
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways import https, kubeconfig
 from scaler.gateways.addresses import interfaces
-from scaler.gateways.etcd import LOCAL, PKI
+from scaler.gateways.etcd import LOCAL, PKI, EtcdError
 from scaler.model.etcd import Member, Status
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def look(session: Session, host: Host, balancer: Balancer | None, seen: HostLook
 def _status(told: dict[int, Status]) -> Status:
     for status in told.values():
         return status
-    raise ScalerError("etcd does not answer there")
+    raise EtcdError("etcdctl told no status of the member there")
 
 
 def serving(session: Session, balancer: Balancer) -> tuple[Backend, ...]:

@@ -48,6 +48,10 @@ class EtcdError(ScalerError):
     kind = "etcd"
 
 
+class DeafMemberError(UnreachableError):
+    """The host answers, and no member of etcd does there."""
+
+
 class Etcd(Protocol):
     """What the steps know of etcd."""
 
@@ -194,7 +198,7 @@ class Etcdctl:
         said = self._ssh.run(host, ["env", "ETCDCTL_API=3", *command], timeout=timeout)
         if said.status != 0 and not (partial and said.out.strip().startswith("[")):
             if "connection refused" in said.err and endpoints == [LOCAL]:
-                raise UnreachableError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
+                raise DeafMemberError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
             raise EtcdError(f"etcdctl {shlex.join(argv[:2])} on {host.name}: {_words(said.err)}")
         return said.out
 

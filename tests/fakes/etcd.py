@@ -3,8 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scaler.errors import UnreachableError
-from scaler.gateways.etcd import EtcdError
+from scaler.gateways.etcd import DeafMemberError, EtcdError
 from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members, SnapshotStatus, Status
 from scaler.plan.quorum import quorum
 
@@ -212,7 +211,7 @@ class FakeMemberDoor(FakeEtcd):  # its other verbs are not asked
     def _me(self) -> FakeMember:
         found = self._etcd.at(self._url)
         if found is None or not found.runs:
-            raise UnreachableError(f"{self._url}: etcd does not answer there: connection refused")
+            raise DeafMemberError(f"{self._url}: etcd does not answer there: connection refused")
         return found
 
     def members(self) -> tuple[Member, ...]:

@@ -233,7 +233,7 @@ def test_a_run_that_did_not_end_is_told_and_one_that_is_at_work_is_no_problem(
 ) -> None:
     runs = state / "runs"
     runs.mkdir(parents=True)
-    began = {"kind": "run-started", "at": "2026-03-01T01:00:00Z", "run": "a", "hosts": ["m4"]}
+    began: dict[str, Any] = {"kind": "run-started", "at": "2026-03-01T01:00:00Z", "run": "a", "hosts": ["m4"]}
     began["data"] = {"change": "add-master"}
     ended = {"kind": "run-ended", "at": "2026-03-01T01:00:09Z", "run": "b"}
     (runs / "a.jsonl").write_text(json.dumps(began) + '\n{"kind": "step-int')
@@ -319,3 +319,16 @@ def test_whether_a_balancer_holds_the_vip_is_not_guessed(plane: FakeControlPlane
     plane.fakes.ssh.programs.insert(0, mute)
     (line,) = told(looked(plane))
     assert line.startswith("whether lb1 holds the VIP: not known")
+
+
+def test_an_answer_of_etcd_that_was_lost_is_no_sign_of_illness(plane: FakeControlPlane) -> None:
+    class Lost:
+        def status(self, _: object) -> Any:
+            raise UnreachableError("m2: lost while running env")
+
+    session = plane.session()
+    etcd_on = session.etcd_on
+    session.etcd_on = lambda host: Lost() if host.name == "m2" else etcd_on(host)  # type: ignore[method-assign,assignment,return-value]
+    seen = use_case.collect(session)
+    assert [m.healthy for m in seen.etcd.members] == [True, None, True]
+    assert told(seen) == ["etcd member m2: not known: m2: lost while running env"]
