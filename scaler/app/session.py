@@ -19,7 +19,7 @@ from scaler.engine.journal import Journal, facts, journalled, state_dir
 from scaler.engine.lease import Lease, held
 from scaler.engine.run import Engine, Outcome
 from scaler.errors import ScalerError
-from scaler.gateways import inventory
+from scaler.gateways import inventory, tls
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Observer
+    from scaler.gateways.etcd import Etcd
     from scaler.gateways.lease import Held
-    from scaler.model.inventory import Cluster
+    from scaler.model.inventory import Cluster, Host
     from scaler.plan.plan import Plan
 
 
@@ -70,6 +71,15 @@ class Session:
             clock=self.clock,
             patience=settings.reconnect_seconds,
         )
+
+    def etcd_on(self, host: Host) -> Etcd:
+        """Return etcd as the member on ``host`` tells it, and nobody in its place, within a few seconds."""
+        settings = self.cluster.settings
+        return Etcdctl(self.ssh, (host,), settings.bin_dir, settings.etcd_version, seconds=3)
+
+    def certificate_at(self, address: str, port: int) -> str:
+        """Return the certificate (PEM) that a server shows in its handshake."""
+        return tls.shown(address, port)
 
     def own_members(self) -> set[int]:
         """Return the IDs of the members of etcd that runs of scaler added to this cluster.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PKI = "/etc/etcd/pki"
 LOCAL = "https://127.0.0.1:2379"
-_TIMEOUTS = ("--command-timeout=6s", "--dial-timeout=3s")
+_SECONDS = 6
 _STATUS = TypeAdapter(tuple[EndpointStatus, ...])
 _HEALTH = TypeAdapter(tuple[EndpointHealth, ...])
 _HASHES = TypeAdapter(tuple[EndpointHash, ...])
@@ -99,7 +99,8 @@ class Etcd(Protocol):
 class Etcdctl:
     """etcdctl on the first of ``hosts`` that can be asked.
 
-    Where one could be asked before and now none is reached, they are waited for, ``patience`` seconds.
+    Where one could be asked before and now none is reached, they are waited for, ``patience`` seconds. etcdctl itself
+    gives up after ``seconds``.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class Etcdctl:
         *,
         clock: Clock | None = None,
         patience: float = 0.0,
+        seconds: int = _SECONDS,
     ) -> None:
         self._clock, self._patience = clock, patience
         self._answered = False
         self._ssh = ssh
+        self._timeouts = (f"--command-timeout={seconds}s", "--dial-timeout=3s")
         self._hosts = tuple(hosts)
         self._bin = bin_dir
         self._version = version
@@ -268,7 +271,7 @@ class Etcdctl:
         timeout: float = 30,
     ) -> str:
         tls = [f"--cacert={PKI}/ca.crt", f"--cert={PKI}/server.crt", f"--key={PKI}/server.key"]
-        timeouts = [] if argv[0] == "snapshot" else _TIMEOUTS
+        timeouts = [] if argv[0] == "snapshot" else self._timeouts
         command = [f"{self._bin}/etcdctl", *tls, f"--endpoints={','.join(endpoints)}", *timeouts, *argv, "-w", "json"]
         said = self._ssh.run(host, ["env", "ETCDCTL_API=3", *command], timeout=timeout)
         if said.status != 0 and not (partial and said.out.strip().startswith("[")):

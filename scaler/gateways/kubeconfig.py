@@ -43,3 +43,20 @@ def read(path: Path) -> Kubeconfig:
         ) from e
     except (YAMLError, KeyError, TypeError, StopIteration, ValueError) as e:
         raise InputError(f"{path}: not a kubeconfig with a current context: {e!r}") from e
+
+
+def client_certificate(path: Path) -> bytes:
+    """Return the current context's client certificate, PEM; empty where its user logs in by other means."""
+    try:
+        told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        context = next(c["context"] for c in told["contexts"] if c["name"] == told["current-context"])
+        user: dict[str, str] = next(
+            (u["user"] for u in told.get("users") or () if u["name"] == context.get("user")), {}
+        )
+        if data := user.get("client-certificate-data"):
+            return base64.b64decode(data)
+        return (path.parent / file).read_bytes() if (file := user.get("client-certificate")) else b""
+    except OSError as e:
+        raise InputError(f"{e.filename}: {e.strerror}", hint="set admin_kubeconfig in the inventory") from e
+    except (YAMLError, KeyError, TypeError, StopIteration, ValueError) as e:
+        raise InputError(f"{path}: not a kubeconfig with a current context: {e!r}") from e

@@ -44,7 +44,7 @@ class Header(Told):
 
 
 class Status(Told):
-    """What one member says of itself; sizes in bytes."""
+    """What one member says of itself; sizes in bytes. Its alarms are among its errors; only 3.6 tells its quota."""
 
     header: Header = Header()
     version: str = ""
@@ -53,6 +53,8 @@ class Status(Told):
     raft_index: int = Field(default=0, alias="raftIndex")
     applied: int = Field(default=0, alias="raftAppliedIndex")
     learner: bool = Field(default=False, alias="isLearner")
+    errors: tuple[str, ...] = ()
+    quota: int = Field(default=0, alias="dbSizeQuota")
 
 
 class EndpointStatus(Told):

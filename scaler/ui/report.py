@@ -77,7 +77,7 @@ class Report:
             if error is not None:
                 self._tell(error)
         else:
-            self.line(self._envelope(data, error))
+            self.line(self.envelope(data, error))
         if error is not None:
             raise typer.Exit(error.exit_code)
 
@@ -85,7 +85,8 @@ class Report:
         """End with ``error`` and nothing else."""
         self.result({}, lambda: None, error)
 
-    def _envelope(self, data: dict[str, Any], error: ScalerError | None) -> dict[str, Any]:
+    def envelope(self, data: dict[str, Any], error: ScalerError | None) -> dict[str, Any]:
+        """Return what a program gets."""
         envelope: dict[str, Any] = {
             "schema": SCHEMA,
             "command": self.command,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from scaler.errors import UnreachableError
 from scaler.gateways.ssh import Said
 from scaler.pki.names import carried
 from scaler.plan.quorum import quorum
@@ -166,10 +167,12 @@ class FakeControlPlane:
         self.catches_up = True
         self.vip_moves = True
         self.keeps_lease: set[str] = set()
+        self.certificate = ""
         self._guard = threading.Condition()
         self._pki()
         self._wire()
         self._begin(old, own, lbs, slaves)
+        self.fakes.shown = self._shown
 
     @staticmethod
     def host(name: str) -> Host:
@@ -456,13 +459,15 @@ class FakeControlPlane:
             return "" if fronts[0].sends_to else refused
         return "" if any(self.ready(m.host.address) for m in self.machines.values()) else refused
 
-    def _answer(self, host: Host, argv: list[str], stdin: str) -> Said | None:  # noqa: C901, PLR0911 - one case a program
+    def _answer(self, host: Host, argv: list[str], stdin: str) -> Said | None:  # noqa: C901, PLR0911, PLR0912 - one case a program
         machine = self.machines[host.name]
         if self.fakes.ssh.machines[host.name].unreachable:
             return None
         match argv:
             case [_, "-"]:
                 return Said(0, json.dumps(self._components(machine)), "")
+            case [_, "-c", script, _] if "proxy_mode" in script:
+                return Said(0, json.dumps(self._running(machine)), "")
             case [_, "-c", script] if "context_for" in script:
                 return self._https(machine, json.loads(stdin))
             case [_, "-c", script, _, command] if "AF_UNIX" in script:
@@ -494,6 +499,13 @@ class FakeControlPlane:
                 return Said(0 if unit in machine.units else 3, "", "")
         return None
 
+    def _shown(self, address: str, port: int) -> str:
+        """Return the certificate that a server shows in its handshake: any of the authority's, for all it matters."""
+        machine = self._at(address)
+        if machine is None or port not in machine.listens:
+            raise UnreachableError(f"{address}:{port} shows no certificate: connection refused")
+        return self.certificate or (self.settings.pki_dir / "ca.crt").read_text(encoding="utf-8")
+
     def _socket(self, name: str, command: str) -> Said:
         balancer = self.balancers[name]
         if not balancer.runs:
@@ -509,6 +521,14 @@ class FakeControlPlane:
             {"ifname": "lo", "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},
             {"ifname": "eth0", "addr_info": [{"family": "inet", "local": address} for address in mine]},
         ]
+
+    def _running(self, machine: Machine) -> dict[str, Any]:
+        """Tell processes with their arguments, and the certificates that are on the machine."""
+        argv = {unit.removesuffix(".service"): [unit.removesuffix(".service")] for unit in machine.units}
+        if "kube-apiserver" in argv:
+            argv["kube-apiserver"].append(f"--etcd-servers={','.join(machine.lists)}")
+        shown = {path: [text] for path, text in machine.files.items() if path.endswith(".crt")}
+        return {"components": argv, "certificates": shown}
 
     def _components(self, machine: Machine) -> dict[str, Any]:
         pki = "/etc/kubernetes/pki"

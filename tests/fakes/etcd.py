@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scaler.gateways.etcd import EtcdError
+from scaler.gateways.etcd import EtcdError, SilentError
 from scaler.model.etcd import Alarm, EtcdState, HashKv, Header, Member, Members, SnapshotStatus, Status
 from scaler.plan.quorum import quorum
 
@@ -107,7 +107,7 @@ class FakeEtcd:
 
     def look(self) -> EtcdState:
         voters = [m for m in self.all if not m.learner]
-        up = {m.id for m in voters if m.runs and m.name} if self._quorate() else set()
+        up = {m.id for m in voters if m.runs and m.name} if self.quorate else set()
         seen = EtcdState(
             members=self.members(), status=self.status(self.members()), healthy=frozenset(up), alarms=self.alarms
         )
@@ -187,14 +187,16 @@ class FakeEtcd:
             raise EtcdError("etcdserver: member not found")
         return found
 
-    def _quorate(self) -> bool:
+    @property
+    def quorate(self) -> bool:
+        """Tell whether the voters that run are a quorum."""
         voters = [m for m in self.all if not m.learner]
         return sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
 
     def _change(self) -> None:
         if self.refusals:
             raise self.refusals.pop()
-        if not self._quorate():
+        if not self.quorate:
             raise EtcdError("context deadline exceeded")
 
     def _remember(self) -> None:
@@ -212,8 +214,13 @@ class FakeEtcd:
 
     def _leader(self) -> int:
         """The voter that was made leader, else the first that runs; 0 without quorum."""
-        up = [m for m in self.all if not m.learner and m.runs] if self._quorate() else []
+        up = [m for m in self.all if not m.learner and m.runs] if self.quorate else []
         return next((m.id for m in up if m.name == self.led_by), up[0].id if up else 0)
+
+    def own_status(self, member: FakeMember) -> Status:
+        """Return what a member tells of itself, its alarms among its errors."""
+        raised = tuple(f"memberID:{a.member} alarm:{a.called} " for a in self.alarms if a.member == member.id)
+        return self._status(member).model_copy(update={"errors": raised})
 
     def _status(self, member: FakeMember) -> Status:
         leader = self._leader()
@@ -227,3 +234,26 @@ class FakeEtcd:
             raftAppliedIndex=member.applied,
             isLearner=member.learner,
         )
+
+
+class FakeMemberDoor(FakeEtcd):  # its other verbs are not asked
+    """The cluster as the member at one address tells it: refused where it does not run, listed only with a quorum."""
+
+    def __init__(self, etcd: FakeEtcd, address: str) -> None:
+        self._etcd, self._url = etcd, f"https://{address}:2380"
+
+    @property
+    def _me(self) -> FakeMember:
+        found = self._etcd.at(self._url)
+        if found is None or not found.runs:
+            raise SilentError(f"{self._url}: etcd does not answer there: connection refused")
+        return found
+
+    def members(self) -> tuple[Member, ...]:
+        if self._me and not self._etcd.quorate:
+            raise EtcdError("context deadline exceeded")
+        return self._etcd.members()
+
+    def status(self, members: Iterable[Member]) -> dict[int, Status]:
+        assert [m.client_urls for m in members] == [("https://127.0.0.1:2379",)]
+        return {self._me.id: self._etcd.own_status(self._me)}

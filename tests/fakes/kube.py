@@ -38,6 +38,9 @@ _KINDS = {
     "persistentvolumes": "PersistentVolume",
     "volumeattachments.storage.k8s.io": "VolumeAttachment",
     "statefulsets": "StatefulSet",
+    "deployments.apps": "Deployment",
+    "daemonsets.apps": "DaemonSet",
+    "leases.coordination.k8s.io": "Lease",
 }
 _NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap", "PodDisruptionBudget", "StatefulSet"}
 _NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
@@ -141,14 +144,15 @@ class FakeKube:
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
         del timeout
+        words = [word for word in argv if not word.startswith("--request-timeout=")]
         with self._guard:
-            self._answer(argv)
-            if any(LEASES in word for word in argv):
-                return self._lease(argv[0], next(word for word in argv if LEASES in word), stdin)
-            if list(argv[:2]) == ["create", "--raw"] and argv[2].endswith("/eviction"):
+            self._answer(words)
+            if any(LEASES in word for word in words):
+                return self._lease(words[0], next(word for word in words if LEASES in word), stdin)
+            if words[:2] == ["create", "--raw"] and words[2].endswith("/eviction"):
                 self._evict(json.loads(stdin))
                 return ""
-            return self._call(list(argv))
+            return self._call(words)
 
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
         wanted = list(names)
@@ -230,6 +234,13 @@ class FakeKube:
                 return "ok"
             case ["get", "--raw", "/readyz?verbose"]:
                 return "[+]ping ok\n[+]etcd ok\nreadyz check passed\n"
+            case ["get", "--raw", "/version"]:
+                return json.dumps({"gitVersion": f"v{self.version}"})
+            case ["get", kinds, *rest, "-o", "json"]:
+                wanted = {_KINDS[kind] for kind in kinds.split(",")}
+                space = rest[1] if rest[:1] == ["-n"] else ""
+                items = [told for (k, s, _), told in self.objects.items() if k in wanted and s == space]
+                return json.dumps({"kind": "List", "items": items})
             case ["version", "-o", "json"]:
                 return json.dumps({"serverVersion": {"gitVersion": f"v{self.version}"}})
             case ["certificate", "approve", *names]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scaler.app.session import Session
 from scaler.checks.preflight import disk, kernel
+from tests.fakes.etcd import FakeMemberDoor
 from tests.fakes.kubelets import FakeKubelets
 from tests.fakes.world import Fakes
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from scaler.gateways.etcd import Etcdctl
+    from scaler.gateways.etcd import Etcd, Etcdctl
     from scaler.gateways.kube import Kubectl
     from scaler.gateways.store import Binary, Store
     from scaler.model.inventory import Host
@@ -85,6 +86,12 @@ class FakeSession(Session):
     @property
     def etcd(self) -> Etcdctl:
         return cast("Etcdctl", self.fakes.etcd)
+
+    def etcd_on(self, host: Host) -> Etcd:
+        return FakeMemberDoor(self.fakes.etcd, host.address)
+
+    def certificate_at(self, address: str, port: int) -> str:
+        return self.fakes.shown(address, port)
 
 
 class Opened:

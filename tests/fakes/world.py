@@ -13,7 +13,7 @@ from tests.fakes.playbooks import FakePlaybooks
 from tests.fakes.ssh import FakeMachine, FakeSsh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from scaler.gateways.store import Store
@@ -94,6 +94,7 @@ class Fakes:
         self.playbooks = FakePlaybooks()
         self.said: list[str] = []
         self.etcd = FakeEtcd.of("m1")
+        self.shown: Callable[[str, int], str] = lambda _address, _port: CA
         scratch = directory / "scratch"
         scratch.mkdir(exist_ok=True)
         on_failure = more.pop("on_failure", "isolate")

@@ -55,3 +55,27 @@ def test_a_kubeconfig_that_is_not_there_is_refused_with_what_makes_one(tmp_path:
 def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ca\.crt: No such file"):
         kubeconfig.read(written(tmp_path / "admin", "certificate-authority: ca.crt"))
+
+
+USERS = 'users: [{name: x, user: {USER}}, {name: y, user: {client-certificate-data: "QQ=="}}]\n'
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (f"client-certificate-data: {base64.b64encode(CA).decode()}", CA),
+        ("client-certificate: admin.crt", CA),
+        ("token: abc", b""),
+    ],
+)
+def test_the_certificate_is_that_of_the_current_contexts_user(tmp_path: Path, user: str, expected: bytes) -> None:
+    (tmp_path / "admin.crt").write_bytes(CA)
+    path = written(tmp_path / "admin", "certificate-authority: ca.crt")
+    path.write_text(path.read_text() + USERS.replace("USER", user))
+    assert kubeconfig.client_certificate(path) == expected
+
+
+def test_a_kubeconfig_that_is_none_has_no_certificate_to_tell(tmp_path: Path) -> None:
+    (tmp_path / "admin").write_text("[1, 2]")
+    with pytest.raises(InputError, match="not a kubeconfig"):
+        kubeconfig.client_certificate(tmp_path / "admin")

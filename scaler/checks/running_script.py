@@ -1,0 +1,132 @@
+"""Runs on a host by its own Python (3.6 and later, standard library only): what runs there, as JSON.
+
+It reads, it changes nothing. Of files that the components name only certificates go out, never a key.
+"""
+
+import base64
+import binascii
+import glob
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+NAMED = re.compile(r"[:=]\s*[\"']?(/[-._/A-Za-z0-9]+\.(?:crt|pem))")
+INLINE = re.compile(r"client-certificate-data:\s*[\"']?([A-Za-z0-9+/=]+)")
+QUOTA = re.compile(r"quota-backend-bytes[:=]\s*(\d+)")
+LARGEST = 1 << 18
+
+
+def processes():
+    """Return process and argument list of each component."""
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as file:
+                argv = [word.decode(errors="replace") for word in file.read().split(b"\0") if word]
+        except OSError:
+            continue
+        name = os.path.basename(argv[0]) if argv else ""
+        if name in COMPONENTS:
+            found[name] = (path.split("/")[2], argv)
+    return found
+
+
+def text_of(path):
+    try:
+        if not os.path.isfile(path) or os.path.getsize(path) > LARGEST:
+            return ""
+        with open(path, "rb") as file:
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def paths_in(argv):
+    values = [word.partition("=")[2] or word for word in argv[1:]]
+    return [part for value in values for part in value.split(",") if part.startswith("/")]
+
+
+def certificates(argv):
+    """Yield path and PEM of what a component was started with, or what a file that it was started with names."""
+    todo, seen = [(path, 0) for path in paths_in(argv)], set()
+    while todo:
+        path, depth = todo.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        text = text_of(path)
+        blocks = CERTIFICATE.findall(text)
+        for inline in INLINE.findall(text):
+            try:
+                blocks += CERTIFICATE.findall(base64.b64decode(inline).decode(errors="replace"))
+            except (binascii.Error, ValueError):
+                continue
+        for block in blocks:
+            yield path, block
+        if depth < 2 and not blocks:
+            todo += [(name, depth + 1) for name in NAMED.findall(text)]
+            todo += [(name, depth + 1) for name in re.findall(r"kubeconfig:\s*[\"']?(/\S+?)[\"']?\s", text)]
+
+
+def shown(address, port, certificate, key):
+    """Return the certificate that a server shows in its handshake."""
+    context = ssl._create_unverified_context()
+    context.load_cert_chain(certificate, key)
+    with socket.create_connection((address, port), 3) as raw:
+        with context.wrap_socket(raw) as talk:
+            return ssl.DER_cert_to_PEM_cert(talk.getpeercert(binary_form=True))
+
+
+def proxy_mode():
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return opener.open("http://127.0.0.1:10249/proxyMode", timeout=2).read(64).decode(errors="replace").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def version(pid):
+    try:
+        said = subprocess.run(
+            ["/proc/%s/exe" % pid, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5
+        )
+        return said.stdout.decode(errors="replace").strip()[:64]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def main():
+    asked = json.loads(sys.argv[1])
+    told, found = processes(), {}
+    quota = 0
+    for _, argv in told.values():
+        for path, block in certificates(argv):
+            found.setdefault(path, []).append(block)
+    if "etcd" in told:
+        words = "\n".join(told["etcd"][1])
+        given = QUOTA.findall(words + "\n" + "\n".join(text_of(path) for path in paths_in(told["etcd"][1])))
+        quota = int(given[0]) if given else 0
+        if asked["etcd"]:
+            try:
+                found["127.0.0.1:2379"] = [shown("127.0.0.1", 2379, *asked["etcd"])]
+            except (OSError, ValueError):
+                pass
+    proxy = told.get("kube-proxy")
+    answer = {
+        "components": {name: argv for name, (_, argv) in told.items()},
+        "certificates": found,
+        "quota": quota,
+        "proxy_mode": proxy_mode() if proxy else "",
+        "proxy_version": version(proxy[0]) if proxy else "",
+    }
+    print(json.dumps(answer))
+
+
+main()
