@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaler import assets
+from scaler.gateways.playbooks import NO_RESULT
 from scaler.gateways.store import Binary
 from scaler.plan import etcd_versions
 
@@ -133,9 +134,19 @@ def played(
         **settings.model_dump(mode="json", exclude_none=True),
         "scaler_store": str(world.store.root),
     }
-    done = world.playbooks.run(
-        playbook, hosts, variables, group=group, host_variables=merged, progress=world.say, check=check
-    )
+
+
+    def run(chosen: Iterable[Host]) -> dict[str, HostRun]:
+        return world.playbooks.run(
+            playbook, chosen, variables, group=group, host_variables=merged, progress=world.say, check=check
+        )
+
+    done = run(hosts)
+    lost = [host for host in hosts if done[host.name].failure == NO_RESULT]
+    if lost:
+        # What is done there is read from the host: the roles compare before they act.
+        merged = {name: {**told, "scaler_fresh": False} for name, told in merged.items()}
+        done |= run(lost)
     _measure(world, done)
     return {name: result.failure for name, result in done.items() if result.failure}
 

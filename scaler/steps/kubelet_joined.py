@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from scaler.model.inventory import Host, Settings
-    from scaler.model.state import Node
+    from scaler.model.state import Csr, Node
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
@@ -190,10 +190,12 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     for join in waiting:
         join.request = ""
     for csr in csrs(world.kube):
-        if not csr.pending:
-            continue
         for join, each in zip(waiting, expected, strict=True):
             own = {f"system:node:{join.host.name}", f"system:bootstrap:{each.token_id}"}
+            if not csr.pending:
+                if csr.spec.username in own and not csr.status.certificate:
+                    join.request = join.request or f"its request {csr.metadata.name} {_fate(csr)}"
+                continue
             why = refusal(csr, each)
             if why is None:
                 good[csr.metadata.name] = join if csr.spec.signer == SERVING_SIGNER else None
@@ -204,6 +206,12 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     for served in good.values():
         if served:
             served.serves = True
+
+
+def _fate(csr: Csr) -> str:
+    """Return what became of a request that somebody decided and that has no certificate."""
+    told = ", ".join(f"{c.type}: {c.message}" if c.message else c.type for c in csr.status.conditions)
+    return f"has no certificate, its state is {told}"
 
 
 STEP = KubeletJoined()

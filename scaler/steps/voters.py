@@ -76,7 +76,7 @@ def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOL
     since: float | None = None
     term = -1
     while True:
-        state, why = _look(etcd, ours)
+        state, why, hint = _look(etcd, ours)
         now = clock.monotonic()
         current = max((s.header.raft_term for s in state.status.values()), default=-1) if state else -1
         if why or since is None or current != term:
@@ -87,17 +87,17 @@ def steady(etcd: Etcd, clock: Clock, ours: Collection[int], *, hold: float = HOL
         if hopeless or (why and now >= end) or now >= end + hold:
             raise GuardError(
                 f"etcd does not stand firm, no member can be added now: {why or 'its term keeps changing'}",
-                hint=_remedy(why),
+                hint=hint or _remedy(why),
             )
         clock.sleep(min(1.0, hold))
 
 
-def _look(etcd: Etcd, ours: Collection[int]) -> tuple[EtcdState | None, str]:
+def _look(etcd: Etcd, ours: Collection[int]) -> tuple[EtcdState | None, str, str]:
     try:
         state = etcd.look()
     except ScalerError as e:
-        return None, f"etcd does not answer: {e.message}"
-    return state, unfit(state, ours)
+        return None, f"etcd does not answer: {e.message}", e.hint
+    return state, unfit(state, ours), ""
 
 
 def _remedy(why: str) -> str:

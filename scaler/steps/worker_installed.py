@@ -8,7 +8,7 @@ from scaler.drivers import cni, found
 from scaler.errors import StepError, UnreachableError
 from scaler.gateways.files import sha256
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
-from scaler.gateways.ssh import REBOOT_SECONDS, patiently
+from scaler.gateways.ssh import REBOOT_SECONDS, on_each, patiently
 from scaler.steps.base import played, roles_of, worker_binaries
 from scaler.steps.credentials_issued import drop_token
 
@@ -40,7 +40,10 @@ class WorkerInstalled:
         """Run the playbook for all hosts at once."""
         variables = {host.name: _variables(world, host) for host in hosts}
         failures = played(world, PLAYBOOK, "workers", hosts, variables)
-        returned = [host for host in hosts if host.name in failures and _was_away(world, host, failures[host.name])]
+        failed = [host for host in hosts if host.name in failures]
+        # All at once, since each may be waited for as long as a reboot takes.
+        back = on_each(failed, lambda host: _was_away(world, host, failures[host.name]))
+        returned = [host for host in failed if back[host.name] is True]
         if returned:
             world.fresh -= {host.name for host in returned}
             variables = {host.name: _variables(world, host) for host in returned}

@@ -92,6 +92,15 @@ def test_a_host_that_was_away_and_came_back_is_tried_once_more(fakes: Fakes, why
     assert tries == ["n1", "n1"]
 
 
+def test_a_host_whose_result_was_lost_is_looked_at_and_nothing_is_believed_to_be_new_there(fakes: Fakes) -> None:
+    fakes.world.fresh |= {"n1", "n2"}
+    tries = once(fakes, "n1", NO_RESULT)
+    assert STEP.apply(fakes.world, fakes.hosts) == {}
+    assert tries == ["n1", "n1"]
+    fresh = {name: placed.variables["scaler_fresh"] for name, placed in fakes.playbooks.hosts.items()}
+    assert fresh == {"n1": False, "n2": True}
+
+
 def test_a_host_that_came_back_and_is_lost_again_has_failed(fakes: Fakes) -> None:
     fakes.playbooks.fails[PLAYBOOK, "n1"] = LOST
     assert STEP.apply(fakes.world, fakes.hosts) == {"n1": LOST}
