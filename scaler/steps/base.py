@@ -135,7 +135,6 @@ def played(
         "scaler_store": str(world.store.root),
     }
 
-
     def run(chosen: Iterable[Host]) -> dict[str, HostRun]:
         return world.playbooks.run(
             playbook, chosen, variables, group=group, host_variables=merged, progress=world.say, check=check
