@@ -189,18 +189,14 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     good: dict[str, _Join | None] = {}
     for join in waiting:
         join.request = ""
-    for csr in csrs(world.kube):
+    for csr in (each for each in csrs(world.kube) if not each.status.certificate):
         for join, each in zip(waiting, expected, strict=True):
             own = {f"system:node:{join.host.name}", f"system:bootstrap:{each.token_id}"}
-            if not csr.pending:
-                if csr.spec.username in own and not csr.status.certificate:
-                    join.request = join.request or f"its request {csr.metadata.name} {_fate(csr)}"
-                continue
-            why = refusal(csr, each)
+            why = _unfit(csr, each)
             if why is None:
                 good[csr.metadata.name] = join if csr.spec.signer == SERVING_SIGNER else None
             elif csr.spec.username in own:
-                join.request = f"its request {csr.metadata.name} is not approved: {why}"
+                join.request = f"its request {csr.metadata.name} {why}"
     if good:
         world.kube.call(["certificate", "approve", *good])
     for served in good.values():
@@ -208,8 +204,11 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
             served.serves = True
 
 
-def _fate(csr: Csr) -> str:
-    """Return what became of a request that somebody decided and that has no certificate."""
+def _unfit(csr: Csr, expected: Expected) -> str | None:
+    """Return why a request without a certificate is not approved now, or what somebody decided; None where it may."""
+    if csr.pending:
+        why = refusal(csr, expected)
+        return why and f"is not approved: {why}"
     told = ", ".join(f"{c.type}: {c.message}" if c.message else c.type for c in csr.status.conditions)
     return f"has no certificate, its state is {told}"
 
