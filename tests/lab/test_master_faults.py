@@ -200,11 +200,15 @@ def _none(_: object) -> None:
     return None
 
 
+def _serves(balancer: Host) -> bool:
+    return balancer.exec(["systemctl", "is-active", "--quiet", "haproxy"], check=False).status == 0
+
+
 @contextmanager
 def slow(host: Host, rate: str) -> Iterator[None]:
     """Let no more than ``rate`` come to ``host`` over its cable."""
     link = host.lab.link(host.spec)
-    run(["tc", "qdisc", "add", "dev", link, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms"])
+    run(["tc", "qdisc", "add", "dev", link, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "200ms"])
     try:
         yield
     finally:
@@ -214,14 +218,14 @@ def slow(host: Host, rate: str) -> Iterator[None]:
 def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_progress(masters: Masters) -> None:
     masters.at(2)
     cluster = masters.cluster
-    stall = 6
+    stall = 8
     set_variable(cluster, f"etcd_stall_seconds: {stall}")
-    for number in range(12):
+    for number in range(16):
         cluster.hosts["m1"].exec([*ETCDCTL, "put", f"junk/{number}"], stdin=secrets.token_hex(MIB // 2))
     with writing(cluster.where, f"tbf-{secrets.token_hex(3)}") as written:
         process = cluster.start("add-master", "m3", "--cluster", NAME, "--yes", "--output", "jsonl")
         heard(process, "step-intent", "learner_added")
-        # Twelve MiB at six Mbit/s take sixteen seconds.
+        # Sixteen MiB at six Mbit/s take twenty-two seconds.
         with slow(cluster.hosts["m3"], "6mbit"):
             heard(process, "step-intent", "member_promoted")
         ended = [json.loads(line) for line in process.stdout or ()][-1]
@@ -272,6 +276,7 @@ def test_a_load_balancer_that_is_lost_on_the_way_stops_before_the_other_is_told(
         assert other in ended["data"]["failed"]["m2"], ended
         assert (cluster.tree(holder), cluster.processes(holder)) == before
         cluster.hosts[other].power_on()
+        wait_until(lambda: _serves(cluster.hosts[other]), f"{other} serves again", timeout=30)
         code, envelope = cluster.change("add-master", "m2", "--allow-even")
         assert (code, equal(envelope)) == (0, True), envelope
     must_have_written(written)
