@@ -41,6 +41,11 @@ _SECONDS = 6
 _STATUS = TypeAdapter(tuple[EndpointStatus, ...])
 _HEALTH = TypeAdapter(tuple[EndpointHealth, ...])
 _HASHES = TypeAdapter(tuple[EndpointHash, ...])
+# What etcd says where its authentication is on and who asks has no user, or not the right role.
+_UNAUTHORIZED = ("permission denied", "user name is empty", "invalid auth token", "authentication failed")
+_AUTH_HINT = (
+    f"etcd has authentication on: its user that is called as the common name of {PKI}/server.crt needs the role root"
+)
 T = TypeVar("T")
 
 
@@ -277,7 +282,9 @@ class Etcdctl:
         if said.status != 0 and not (partial and said.out.strip().startswith("[")):
             if "connection refused" in said.err and endpoints == [LOCAL]:
                 raise SilentError(f"{host.name}: etcd does not answer there: {_words(said.err)}")
-            raise EtcdError(f"etcdctl {shlex.join(argv[:2])} on {host.name}: {_words(said.err)}")
+            words = _words(said.err)
+            hint = _AUTH_HINT if any(refusal in words for refusal in _UNAUTHORIZED) else ""
+            raise EtcdError(f"etcdctl {shlex.join(argv[:2])} on {host.name}: {words}", hint=hint)
         return said.out
 
     def _told(self, model: type[T], text: str) -> T:

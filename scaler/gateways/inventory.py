@@ -41,6 +41,8 @@ _CONNECTION = {
 _OWN = ("ssh_jump", "ssh_jump_user")
 # What stands before the document, up to its "---": YAML's parser does not keep it.
 _HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\n")
+# Ansible tries several plugins on the file; only what the one for YAML says is about it.
+_WHY = re.compile(r"Failed to parse inventory with 'yaml' plugin: (.+)")
 _PATHS = ("pki_dir", "admin_kubeconfig", "binaries_manifest", "known_hosts")
 _DEFAULTS = {
     "pki_dir": "pki",
@@ -246,7 +248,8 @@ def _ansible_inventory(directory: Path) -> dict[str, Any]:
         told = run(argv, timeout=120, env=env)
         return json.loads(told.out)  # type: ignore[no-any-return]
     except ProcessError as e:
-        raise InputError(f"{directory / HOSTS_FILE}: Ansible cannot read it: {e.message}") from e
+        why = _WHY.search(e.completed.err) if e.completed else None
+        raise InputError(f"{directory / HOSTS_FILE}: Ansible cannot read it: {why[1] if why else e.message}") from e
 
 
 def _one_owner_of_each_key(path: Path) -> None:

@@ -145,10 +145,13 @@ class _Results:
         self._results: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._changed: set[str] = set()
         self._failures: dict[str, str] = {}
+        self._well: set[str] = set()
 
     def hear(self, event: Mapping[str, Any]) -> bool:
         data = event.get("event_data", {})
         host, kind = data.get("host"), event["event"]
+        if kind == "playbook_on_stats":
+            self._well = set(data.get("ok") or {}) - {*(data.get("failures") or {}), *(data.get("dark") or {})}
         if not host or not kind.startswith("runner_on_"):
             return False
         result = data.get("res") or {}
@@ -170,8 +173,9 @@ class _Results:
         return bool(self._results or self._failures)
 
     def of(self, host: str) -> HostRun:
-        if host not in self._results and host not in self._failures:
-            return HostRun(failure=NO_RESULT)
+        # The runner loses events (runner#1330), the one that tells a failure too: only what the end confirms is well.
+        if host not in self._failures and not (host in self._results and host in self._well):
+            return HostRun(host in self._changed, NO_RESULT, self._results.get(host, {}))
         return HostRun(host in self._changed, self._failures.get(host, ""), self._results.get(host, {}))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from scaler.model.inventory import Host, Settings
-    from scaler.model.state import Node
+    from scaler.model.state import Csr, Node
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
 
@@ -189,21 +189,28 @@ def _approve(world: World, waiting: Sequence[_Join]) -> None:
     good: dict[str, _Join | None] = {}
     for join in waiting:
         join.request = ""
-    for csr in csrs(world.kube):
-        if not csr.pending:
-            continue
+    for csr in (each for each in csrs(world.kube) if not each.status.certificate):
         for join, each in zip(waiting, expected, strict=True):
             own = {f"system:node:{join.host.name}", f"system:bootstrap:{each.token_id}"}
-            why = refusal(csr, each)
+            why = _unfit(csr, each)
             if why is None:
                 good[csr.metadata.name] = join if csr.spec.signer == SERVING_SIGNER else None
             elif csr.spec.username in own:
-                join.request = f"its request {csr.metadata.name} is not approved: {why}"
+                join.request = f"its request {csr.metadata.name} {why}"
     if good:
         world.kube.call(["certificate", "approve", *good])
     for served in good.values():
         if served:
             served.serves = True
+
+
+def _unfit(csr: Csr, expected: Expected) -> str | None:
+    """Return why a request without a certificate is not approved now, or what somebody decided; None where it may."""
+    if csr.pending:
+        why = refusal(csr, expected)
+        return why and f"is not approved: {why}"
+    told = ", ".join(f"{c.type}: {c.message}" if c.message else c.type for c in csr.status.conditions)
+    return f"has no certificate, its state is {told}"
 
 
 STEP = KubeletJoined()

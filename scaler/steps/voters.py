@@ -102,7 +102,7 @@ def steady(
     since: float | None = None
     term = -1
     while True:
-        state, why = _look(etcd, ours, going)
+        state, why, hint = _look(etcd, ours, going)
         now = clock.monotonic()
         current = max((s.header.raft_term for s in state.status.values()), default=-1) if state else -1
         if why or since is None or current != term:
@@ -114,17 +114,18 @@ def steady(
             raise GuardError(
                 f"etcd does not stand firm, no member can be {'added' if going is None else 'taken out'} now: "
                 f"{why or 'its term keeps changing'}",
-                hint=_remedy(why),
+                hint=hint or _remedy(why),
             )
         clock.sleep(min(1.0, hold))
 
 
-def _look(etcd: Etcd, ours: Collection[int], going: Collection[str] | None) -> tuple[EtcdState | None, str]:
+def _look(etcd: Etcd, ours: Collection[int], going: Collection[str] | None) -> tuple[EtcdState | None, str, str]:
+    """Return what was seen, why no member may be changed now, and what to do where etcd itself told."""
     try:
         state = etcd.look()
     except ScalerError as e:
-        return None, f"etcd does not answer: {e.message}"
-    return state, unfit(state, ours) if going is None else unfit_to_shrink(state, ours, going)
+        return None, f"etcd does not answer: {e.message}", e.hint
+    return state, unfit(state, ours) if going is None else unfit_to_shrink(state, ours, going), ""
 
 
 def _remedy(why: str) -> str:

@@ -37,7 +37,8 @@ class FakeMember:
 class FakeEtcd:
     """Members that refuse as etcd 3.4 does: one learner, no promotion out of sync, no change without quorum.
 
-    ``refusals`` are given to the next changes, one each; ``deaf`` is how many of the next looks are not answered.
+    ``refusals`` are given to the next changes, one each; ``deaf`` is how many of the next looks are not answered;
+    while it is ``leaderless`` all run and no read that needs a leader succeeds.
     ``changed``, ``refused`` and ``looked`` are called after a change, a learner that is out of sync, and a look.
     """
 
@@ -49,6 +50,7 @@ class FakeEtcd:
     lost_answers: int = 0
     refusals: list[EtcdError] = field(default_factory=list)
     deaf: int = 0
+    leaderless: bool = False
     db_size: int = 1000
     digests: dict[int, HashKv] = field(default_factory=dict)
     snapshots: list[Path] = field(default_factory=list)
@@ -191,7 +193,7 @@ class FakeEtcd:
     def quorate(self) -> bool:
         """Tell whether the voters that run are a quorum."""
         voters = [m for m in self.all if not m.learner]
-        return sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
+        return not self.leaderless and sum(m.runs and bool(m.name) for m in voters) >= quorum(len(voters))
 
     def _change(self) -> None:
         if self.refusals:

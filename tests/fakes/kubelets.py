@@ -99,7 +99,7 @@ class FakeKubelets:
 
     def _approved(self, csr: dict[str, Any]) -> None:
         name, _, what = csr["metadata"]["name"].removeprefix("csr-").rpartition("-")
-        if what == "client":
+        if what == "client" and csr["status"].get("certificate"):
             self._certified[name].set()
         elif what == "serving":
             self._since[name] = self._kube.clock.monotonic()

@@ -267,6 +267,20 @@ def test_an_inventory_edited_meanwhile_is_not_overwritten(cluster: Cluster) -> N
     assert "# by hand" in cluster.inventory.read_text()
 
 
+def test_the_operators_proxy_is_asked_for_nothing_and_known_to_no_host(cluster: Cluster) -> None:
+    # Nobody listens there, so whatever went by it would fail.
+    proxy = "http://proxy-of-the-operator.invalid:9"
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    told = {spelled: proxy for name in names for spelled in (name, name.upper())}
+    code, envelope = cluster.add("n1", **told)
+    assert (code, envelope["data"]["added"]) == (0, ["n1"]), envelope
+    for name in ("n1", "m1"):
+        places = "/proc/[0-9]*/environ /etc /var/lib/kubelet /var/lib/scaler /run/systemd"
+        found = cluster.hosts[name].exec(["sh", "-c", f"grep -rlsF proxy-of-the-operator {places}"], check=False)
+        # 1 is grep's word for nothing; 2, as here, where a process ended meanwhile.
+        assert (found.status in {1, 2}, found.out) == (True, ""), found
+
+
 def test_a_host_given_by_address_joins_and_is_written_with_its_connection(cluster: Cluster) -> None:
     text = cluster.inventory.read_text()
     cluster.inventory.write_text("".join(line for line in text.splitlines(keepends=True) if "n4:" not in line))

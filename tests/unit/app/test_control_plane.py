@@ -291,3 +291,21 @@ def test_a_journal_of_another_cluster_makes_no_member_ours(there: FakeControlPla
     assert session.own_members() == set()
     shutil.copytree(tmp_path / "state" / "other", tmp_path / "state" / "prod")
     assert session.own_members() == {9}
+
+
+def test_an_api_that_is_down_refuses_though_etcd_is_well(there: FakeControlPlane) -> None:
+    for name in ("lb1", "lb2"):
+        there.balancers[name].runs = False
+    assert there.etcd.look().leader is not None
+    told = refused(there, UnreachableError)
+    assert "the API server does not answer" in told.message
+
+
+def test_an_etcd_that_is_down_refuses_though_the_api_answers(
+    there: FakeControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reads from its cache go on for a while.
+    monkeypatch.setattr(there, "ready", lambda _: True)
+    there.fakes.kube.unreached = lambda _: ""
+    there.etcd.stop("10.0.0.1")
+    assert "no quorum, nothing can be changed" in refused(there, GuardError).message

@@ -66,6 +66,7 @@ class Shells:
         self.away: set[str] = set()
         self.silent: set[str] = set()
         self.refuses = ""
+        self.promotes_at = ""
         self.alarms: dict[str, Any] = {}
         self.lines: list[tuple[str, str]] = []
         self.files: dict[str, bytes] = {}
@@ -116,7 +117,9 @@ class Shells:
         return said
 
     def _member(self, verb: list[str], endpoints: list[str]) -> Said:
-        del endpoints
+        if self.promotes_at and verb[0] == "promote" and endpoints != [self.promotes_at]:
+            # As a follower does where authentication is on (3.5 before 28, 3.6 before 6).
+            return Said(1, "", "Error: etcdserver: user name is empty\n")
         if self.refuses and verb[0] != "list":
             return Said(1, "", self.refuses)
         told: dict[str, Any] = {"header": HEADER}
@@ -201,10 +204,11 @@ def test_a_voter_that_is_down_is_not_healthy_and_the_others_are_told(etcd: Etcdc
     assert seen.why == {M2: "context deadline exceeded"}
 
 
-def test_an_alarm_is_told_by_its_name(etcd: Etcdctl, shells: Shells) -> None:
-    shells.alarms = {"header": HEADER, "alarms": [{"memberID": M2, "alarm": 1}]}
+@pytest.mark.parametrize(("number", "name"), [(1, "NOSPACE"), (2, "CORRUPT")])
+def test_an_alarm_is_told_by_its_name(etcd: Etcdctl, shells: Shells, number: int, name: str) -> None:
+    shells.alarms = {"header": HEADER, "alarms": [{"memberID": M2, "alarm": number}]}
     (alarm,) = etcd.look().alarms
-    assert (alarm.member, alarm.called) == (M2, "NOSPACE")
+    assert (alarm.member, alarm.called) == (M2, name)
 
 
 def test_a_learner_that_has_not_started_has_no_status(etcd: Etcdctl, shells: Shells) -> None:
@@ -223,6 +227,31 @@ def test_members_are_added_promoted_and_removed_by_their_hexadecimal_ids(etcd: E
     etcd.remove(etcd.members()[1])
     assert [m["ID"] for m in shells.members] == [M1, 77]
     assert ("m1", "member promote 4d") in shells.lines
+
+
+def test_a_promotion_is_asked_of_the_leader_since_a_follower_refuses_it_under_authentication(
+    etcd: Etcdctl, shells: Shells
+) -> None:
+    added = etcd.add_learner("https://10.213.0.6:2380")
+    assert added.member
+    shells.promotes_at = "https://10.213.0.5:2379"
+    follower, leader = added.members[:2]
+    with pytest.raises(EtcdError, match="user name is empty"):
+        etcd.promote(added.member, follower)
+    etcd.promote(added.member, leader)
+    assert not etcd.members()[2].learner
+
+
+@pytest.mark.parametrize("words", ["etcdserver: permission denied", "etcdserver: user name is empty"])
+def test_an_etcd_that_does_not_let_scaler_in_is_told_with_what_it_needs(
+    etcd: Etcdctl, shells: Shells, words: str
+) -> None:
+    shells.refuses = f"Error: {words}\n"
+    with pytest.raises(EtcdError) as caught:
+        etcd.add_learner("https://10.213.0.6:2380")
+    assert caught.value.message == f"etcdctl member add on m1: {words}"
+    assert "etcd has authentication on" in caught.value.hint
+    assert "/etc/etcd/pki/server.crt needs the role root" in caught.value.hint
 
 
 def test_a_refusal_is_told_in_etcds_words_without_its_log(etcd: Etcdctl, shells: Shells) -> None:

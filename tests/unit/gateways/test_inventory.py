@@ -251,3 +251,11 @@ def test_an_inventory_that_is_nowhere_is_refused_with_the_places_looked_at(monke
 def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all:\n  children:\n\tmasters:\n")
     assert "hosts.yml:3" in refused(tmp_path)
+
+
+@reads
+def test_groups_in_a_circle_are_refused_with_their_names(place: Path) -> None:
+    circle = "    spare: {children: {more: {}}}\n    more: {children: {spare: {}}}\n"
+    change(place, "    standby:\n", f"{circle}    standby:\n")
+    told = refused(place)
+    assert f"{place}/hosts.yml: Ansible cannot read it: Adding group 'spare' as child to 'more'" in told

@@ -74,11 +74,18 @@ def event(kind: str, name: str, task: str, **result: Any) -> dict[str, Any]:
     return {"event": kind, "event_data": {"host": name, "task": task, "res": result, "ignore_errors": ignored}}
 
 
+def end(*well: str, failed: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the last event of a run: how many tasks went well or failed on each host."""
+    counts = {"ok": dict.fromkeys((*well, *failed), 1), "failures": dict.fromkeys(failed, 1), "dark": {}}
+    return {"event": "playbook_on_stats", "event_data": counts}
+
+
 def test_each_host_has_its_own_result() -> None:
     results = _Results(None)
     results.hear(event("runner_on_ok", "n1", "place the files", changed=True, payload_bytes=10))
     results.hear(event("runner_on_ok", "n2", "place the files", changed=False))
     results.hear(event("runner_on_failed", "n3", "place the files", msg="no room", stderr="df says so"))
+    results.hear(end("n1", "n2", failed=("n3",)))
     assert results.of("n1").changed
     assert results.of("n1").results["place the files"]["payload_bytes"] == 10
     assert (results.of("n2").changed, results.of("n2").failure) == (False, "")
@@ -97,14 +104,32 @@ def test_a_host_without_any_result_has_failed() -> None:
     results = _Results(None)
     assert not results.heard
     results.hear(event("runner_on_ok", "n1", "first"))
-    assert results.of("n2").failure == NO_RESULT
+    results.hear(end("n1"))
+    assert (results.of("n1").failure, results.of("n2").failure) == ("", NO_RESULT)
     assert results.heard
+
+
+def test_a_failure_whose_event_was_lost_is_no_success() -> None:
+    results = _Results(None)
+    results.hear(event("runner_on_ok", "n1", "first", changed=True))
+    results.hear(end("n2", failed=("n1",)))
+    assert results.of("n1").failure == NO_RESULT
+    assert results.of("n1").changed
+
+
+def test_without_the_last_event_nothing_is_believed_but_a_failure() -> None:
+    results = _Results(None)
+    results.hear(event("runner_on_ok", "n1", "first"))
+    results.hear(event("runner_on_failed", "n2", "first", msg="no room"))
+    assert results.of("n1").failure == NO_RESULT
+    assert results.of("n2").failure == "first: no room"
 
 
 def test_a_failure_that_the_playbook_ignores_is_none() -> None:
     results = _Results(None)
     results.hear(event("runner_on_ok", "n1", "first"))
     results.hear(event("runner_on_failed", "n1", "second", msg="never mind", ignore_errors=True))
+    results.hear(end("n1"))
     assert results.of("n1").failure == ""
 
 

@@ -94,6 +94,32 @@ def test_a_serving_request_that_is_not_exactly_its_own_times_out_with_the_reason
     assert "csr-n1-serving" not in joining.kube.approved()
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ({"type": "Approved", "status": "True"}, "has no certificate, its state is Approved"),
+        ({"type": "Denied", "message": "by hand"}, "has no certificate, its state is Denied: by hand"),
+        ({"type": "Failed", "message": "no signer"}, "has no certificate, its state is Failed: no signer"),
+    ],
+)
+def test_a_request_that_somebody_decided_and_nobody_signed_times_out_with_its_state(
+    joining: Joining, condition: dict[str, str], told: str
+) -> None:
+    joining.kube.signs = False
+    joining.start()
+    joining.kube.of("CertificateSigningRequest")["csr-n1-client"]["status"]["conditions"] = [condition]
+    failures = STEP.apply(joining.world, joining.hosts[:1])
+    assert f"it got no client certificate in 60 s: its request csr-n1-client {told}" in failures["n1"]
+
+
+def test_an_approved_request_that_no_controller_signs_times_out_with_its_state(joining: Joining) -> None:
+    joining.kube.signs = False
+    joining.start()
+    failures = STEP.apply(joining.world, joining.hosts)
+    assert joining.kube.approved() == {"csr-n1-client", "csr-n2-client"}
+    assert "its request csr-n2-client has no certificate, its state is Approved" in failures["n2"]
+
+
 def test_a_kubelet_that_never_asks_fails_before_the_deadline_with_its_log(joining: Joining) -> None:
     joining.ssh.machines["n1"].log = "kubelet: cannot parse its config"
     failures = STEP.apply(joining.world, joining.hosts)

@@ -90,6 +90,33 @@ def test_a_leader_that_never_stays_is_refused(etcd: FakeEtcd) -> None:
     assert clock.monotonic() < 2 * voters.PATIENCE_SECONDS
 
 
+@pytest.mark.parametrize("second", [10, 29])
+def test_an_etcd_without_a_leader_is_waited_for_half_a_minute(etcd: FakeEtcd, second: float) -> None:
+    etcd.leaderless = True
+    clock = Later({second: lambda: setattr(etcd, "leaderless", False)})
+    steady(etcd, clock)
+    assert clock.monotonic() == second + voters.HOLD_SECONDS
+
+
+def test_an_etcd_that_finds_no_leader_in_half_a_minute_is_refused(etcd: FakeEtcd) -> None:
+    etcd.leaderless = True
+    clock = FakeClock()
+    assert "0 of 3 voters are healthy, quorum is 2: no quorum" in refused(etcd, clock).message
+    assert clock.monotonic() == voters.PATIENCE_SECONDS
+
+
+def test_an_etcd_that_does_not_let_scaler_in_is_refused_with_what_it_needs(
+    etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> EtcdState:
+        raise EtcdError("etcdctl alarm list on m1: etcdserver: permission denied", hint="it needs the role root")
+
+    monkeypatch.setattr(etcd, "look", look)
+    told = refused(etcd)
+    assert "permission denied" in told.message
+    assert told.hint == "it needs the role root"
+
+
 def test_a_lost_quorum_is_refused_with_the_arithmetic(etcd: FakeEtcd) -> None:
     etcd.stop("10.0.0.2")
     etcd.stop("10.0.0.3")
