@@ -29,6 +29,7 @@ DATA: dict[str, type] = {
     "plan": dict,
     "run": str,
     "added": list,
+    "removed": list,
     "present": list,
     "failed": dict,
     "left": dict,
