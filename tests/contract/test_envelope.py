@@ -38,7 +38,22 @@ DATA: dict[str, type] = {
     "changed": bool,
     "later": dict,
 }
-PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
+PLAN = {
+    "change",
+    "cluster",
+    "hosts",
+    "steps",
+    "present",
+    "warnings",
+    "untouched",
+    "on_failure",
+    "makes",
+    "leaves",
+    "dead",
+    "drain",
+    "seen",
+    "pods",
+}
 
 
 @pytest.fixture
