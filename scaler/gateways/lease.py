@@ -72,7 +72,7 @@ def read(kube: Kube) -> Seen:
         if "(NotFound)" in e.message:
             return Seen()
         raise
-    return Seen(version=told["metadata"]["resourceVersion"], held=_held(told))
+    return Seen(version=_version(told), held=_held(told))
 
 
 def write(kube: Kube, holder: Holder, seconds: int, now: datetime, version: str) -> Held:
@@ -93,7 +93,7 @@ def write(kube: Kube, holder: Holder, seconds: int, now: datetime, version: str)
         "renewTime": _time(now),
     }
     told = _put(kube, version, annotations, spec)
-    return Held(holder=holder, seconds=seconds, renewed=now, version=told["metadata"]["resourceVersion"])
+    return Held(holder=holder, seconds=seconds, renewed=now, version=_version(told))
 
 
 def free(kube: Kube, held: Held) -> None:
@@ -110,7 +110,8 @@ def _put(kube: Kube, version: str, annotations: dict[str, str], spec: dict[str, 
     }
     verb = ["create", f"--raw={LEASES}"]
     if version:
-        lease["metadata"]["resourceVersion"] = version
+        # Without the UID the API would make a Lease anew that somebody deleted, and nobody would be told.
+        lease["metadata"]["uid"], lease["metadata"]["resourceVersion"] = version.split("/")
         verb = ["replace", f"--raw={_PATH}"]
     argv = [*verb, "-f", "-", _TIMEOUT]
     try:
@@ -120,6 +121,10 @@ def _put(kube: Kube, version: str, annotations: dict[str, str], spec: dict[str, 
             raise TakenError(f"somebody else wrote the lease in between: {e.message}") from e
         raise
     return told
+
+
+def _version(lease: dict[str, Any]) -> str:
+    return f"{lease['metadata']['uid']}/{lease['metadata']['resourceVersion']}"
 
 
 def _held(lease: dict[str, Any]) -> Held | None:
@@ -146,7 +151,7 @@ def _held(lease: dict[str, Any]) -> Held | None:
             holder=holder,
             seconds=spec.get("leaseDurationSeconds") or 60,
             renewed=renewed,
-            version=meta["resourceVersion"],
+            version=_version(lease),
         )
     except ValidationError as e:
         raise KubeError(f"the lease {NAMESPACE}/{NAME} cannot be read: {e}") from e

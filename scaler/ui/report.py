@@ -120,4 +120,5 @@ def reporting(command: str, output: Output) -> Iterator[Report]:
         traceback.print_exc()
         report.fail(ScalerError(f"a defect of scaler: {type(e).__name__}: {e}", hint="please report it with the above"))
     except KeyboardInterrupt:
-        report.fail(AbortedError("interrupted; nothing was changed yet"))
+        # Before a run, or after one: what comes in the middle of it is the engine's.
+        report.fail(AbortedError("interrupted", hint="if a run had begun, the same command goes on from what is there"))

@@ -283,12 +283,15 @@ class FakeKube:
         assert named == ("" if verb == "create" else "/scaler")
         if verb == "create" and there:
             raise KubeError('Error from server (AlreadyExists): leases.coordination.k8s.io "scaler" already exists')
-        if verb != "create" and not there:
+        if verb == "get" and not there:
             raise KubeError('Error from server (NotFound): leases.coordination.k8s.io "scaler" not found')
         if verb != "get":
-            known = there["metadata"]["resourceVersion"] if there else ""
-            if wanted["metadata"].get("resourceVersion", "") != known:
+            meta = wanted["metadata"]
+            # A Lease that is not there is made by a replacement too, unless it names the one that it replaces.
+            known = there["metadata"] if there else {"uid": "", "resourceVersion": meta.get("resourceVersion")}
+            if any(meta.get(name, known[name]) != known[name] for name in ("uid", "resourceVersion")):
                 raise KubeError("Error from server (Conflict): the object has been modified; please apply your changes")
+            meta["uid"] = known["uid"] or f"uid-lease-{self._serial}"
             self._serial += 1
             wanted["metadata"]["resourceVersion"] = str(self._serial)
             self.objects[key] = wanted
