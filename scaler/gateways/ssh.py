@@ -72,6 +72,12 @@ class Ssh(Protocol):
         """Run ``argv`` as root on ``host``."""
 
 
+class KnowingSsh(Ssh, Protocol):
+    """SSH that knows the names of the hosts that let it in."""
+
+    answered: set[str]
+
+
 class SshFiles(Ssh, Protocol):
     """SSH that also brings files here."""
 
@@ -312,7 +318,7 @@ class PatientSsh:
     One that stays away is given up and from then on not waited for.
     """
 
-    def __init__(self, ssh: ParamikoSsh, clock: Clock, patience: float) -> None:
+    def __init__(self, ssh: KnowingSsh, clock: Clock, patience: float) -> None:
         self._ssh, self._clock, self._patience = ssh, clock, patience
 
     def run(self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Said:

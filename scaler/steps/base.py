@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaler import assets
-from scaler.errors import ScalerError, UnreachableError
-from scaler.gateways.ssh import HostKeyError, on_each, patiently
+from scaler.errors import ScalerError
+from scaler.gateways.ssh import HostKeyError, on_each
 from scaler.gateways.store import Binary
 from scaler.plan import etcd_versions
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scaler.gateways.etcd import Etcd
     from scaler.gateways.kube import Kube
     from scaler.gateways.playbooks import HostRun, Playbooks
-    from scaler.gateways.ssh import Said, Ssh
+    from scaler.gateways.ssh import Ssh
     from scaler.gateways.store import Store
     from scaler.model.inventory import Cluster, Host, Settings
     from scaler.plan.plan import Plan
@@ -44,8 +44,8 @@ class World:
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
     the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
     ``fence`` raises LockedError where the cluster is not this run's to change any more; asked before each step.
-    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost; ``stopped``
-    are the units that this run stopped, by host.
+    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost, by ``ssh``
+    itself, which is for commands that may run twice; ``stopped`` are the units that this run stopped, by host.
     """
 
     run: str
@@ -158,7 +158,7 @@ def played(
         lost = [host for host in hosts if done[host.name].lost and host.name in world.answered]
         for host in lost:
             world.say(f"{host.name} is lost; it is waited for, {settings.reconnect_seconds} s")
-        told = on_each(lost, lambda host: wait_for(world, host))
+        told = on_each(lost, lambda host: world.ssh.run(host, ["true"], timeout=10))
         failures |= {name: f"{e.message} ({e.hint})" for name, e in told.items() if isinstance(e, HostKeyError)}
         hosts = [host for host in lost if not isinstance(told[host.name], ScalerError)]
         if not hosts:
@@ -166,19 +166,6 @@ def played(
         # What an earlier try left there is asked for before anything big is sent again.
         merged = {host.name: {**merged[host.name], "scaler_fresh": False} for host in hosts}
     return failures
-
-
-def wait_for(world: World, host: Host, argv: Sequence[str] = ("true",), *, timeout: float = 10) -> Said:
-    """Run ``argv``, which may run twice, on a host that answered before; one that was lost is waited for.
-
-    One that stays away longer than ``reconnect_seconds`` is given up, and not waited for again in this run.
-    """
-    patience = float(world.cluster.settings.reconnect_seconds)
-    try:
-        return patiently(world.ssh, world.clock, host, argv, timeout=timeout, patience=patience)
-    except UnreachableError:
-        world.answered.discard(host.name)
-        raise
 
 
 def _measure(world: World, done: dict[str, HostRun]) -> None:

@@ -13,7 +13,6 @@ from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
 from scaler.gateways.threads import Threads
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
-from scaler.steps.base import wait_for
 from scaler.steps.credentials_issued import GROUP, drop_token
 from scaler.steps.unit_log import log
 
@@ -154,7 +153,7 @@ class _Join:
 
 
 def _ask(world: World, host: Host) -> None:
-    wait_for(world, host)
+    world.ssh.run(host, ["true"], timeout=10)
 
 
 def _restart(world: World, host: Host) -> bool:
@@ -164,7 +163,7 @@ def _restart(world: World, host: Host) -> bool:
     """
     deadline = world.clock.monotonic() + world.cluster.settings.reconnect_seconds
     while True:
-        said = wait_for(world, host, ["sh", "-c", _RESTART], timeout=90)
+        said = world.ssh.run(host, ["sh", "-c", _RESTART], timeout=90)
         if said.status == 0:
             return "serves" in said.out
         if said.status == NO_CERTIFICATE:

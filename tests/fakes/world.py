@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, cast
 
+from scaler.gateways.ssh import PatientSsh
 from scaler.model.inventory import Cluster, Connection, Host, Settings
 from scaler.plan.plan import Plan, StepSpec
 from scaler.steps.base import World
@@ -104,7 +105,7 @@ class Fakes:
             cluster=known,
             plan=plan(chosen, *step_names, on_failure=on_failure),
             kube=self.kube,
-            ssh=self.ssh,
+            ssh=PatientSsh(self.ssh, self.clock, known.settings.reconnect_seconds),
             playbooks=self.playbooks,
             store=cast("Store", FakeStore(directory)),
             clock=self.clock,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 import pytest
@@ -37,7 +37,7 @@ class Answers:
     """SSH that gives the answers it was told, one a call, the last one again and again."""
 
     def __init__(self, *answers: Said | ScalerError, answered: bool = True) -> None:
-        self.answered = {"n1"} if answered else set()
+        self.answered: set[str] = {"n1"} if answered else set()
         self._answers = list(answers)
         self.asked = 0
 
@@ -95,7 +95,7 @@ def test_patience_begins_with_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patient(answers: Answers, clock: FakeClock) -> PatientSsh:
-    return PatientSsh(cast("ParamikoSsh", answers), clock, 60)
+    return PatientSsh(answers, clock, 60)
 
 
 @pytest.mark.parametrize("error", [LostError("n1: lost while running cat"), UnreachableError("n1: no answer")])

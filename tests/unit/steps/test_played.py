@@ -7,7 +7,7 @@ import pytest
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.playbooks import NO_RESULT, UNREACHABLE
 from scaler.gateways.ssh import HostKeyError, Said, SudoError
-from scaler.steps.base import PLAYS, played, wait_for
+from scaler.steps.base import PLAYS, played
 from tests.fakes.world import Fakes, hosts
 
 if TYPE_CHECKING:
@@ -149,5 +149,5 @@ def test_a_host_that_comes_back_with_another_key_is_stopped_at_once(playing: Pla
 def test_a_host_that_lets_nobody_become_root_any_more_is_not_waited_for(playing: Playing) -> None:
     playing.answers = [SudoError("n1: no root")]
     with pytest.raises(SudoError):
-        wait_for(playing.world, playing.hosts[0])
+        playing.world.ssh.run(playing.hosts[0], ["true"])
     assert playing.clock.monotonic() == 0
