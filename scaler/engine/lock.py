@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from scaler.engine.journal import state_dir
 from scaler.errors import LockedError
+from scaler.gateways import orphans
 from scaler.gateways.files import write_atomically
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def locked(cluster: str, doing: str) -> Iterator[None]:
             "doing": doing,
         }
         write_atomically(holder, json.dumps(who).encode(), mode=0o600)
+        orphans.end()
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -140,8 +140,8 @@ def test_a_second_operator_is_told_who_is_at_work(cluster: Cluster) -> None:
     assert sorted(cluster.nodes()) == ["m1", "n1"]
 
 
-@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
-def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> None:
+def kill_at(cluster: Cluster, step: str) -> None:
+    """Let scaler add n1, and kill it when ``step`` begins."""
     argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
     with cluster.start(*argv) as process:
         assert process.stdout is not None
@@ -152,10 +152,36 @@ def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> No
                 break
     assert process.returncode == -signal.SIGKILL
     assert is_cordoned(cluster, "n1")
-    code, told = cluster.add("n1")
+
+
+def runs(cluster: Cluster, *argv: str) -> tuple[int, dict[str, Any]]:
+    """Run ``scaler runs`` and return its exit code and envelope."""
+    with cluster.start("runs", *argv, "--cluster", "test", "--output", "json") as process:
+        out, _ = process.communicate()
+    return process.returncode, json.loads(out)
+
+
+@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
+def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Cluster, step: str) -> None:
+    kill_at(cluster, step)
+    code, told = runs(cluster, "resume", "--yes")
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
     assert not is_cordoned(cluster, "n1")
     assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
+
+
+def test_a_killed_run_is_taken_back_and_its_host_is_as_before(cluster: Cluster) -> None:
+    before = cluster.tree("n1")
+    kill_at(cluster, "join_verified")
+    code, told = runs(cluster, "list", "--unfinished")
+    assert (code, [each["half_way"] for each in told["data"]["runs"]]) == (0, [["n1"]]), told
+    code, told = runs(cluster, "rollback", told["data"]["runs"][0]["run"], "--yes")
+    assert (code, told["data"]["taken_back"]) == (0, ["n1"]), told
+    assert cluster.tree("n1") == before
+    assert cluster.processes("n1") == {}
+    assert sorted(cluster.nodes()) == ["m1"]
+    code, told = runs(cluster, "list", "--unfinished")
+    assert told["data"]["runs"] == []
 
 
 def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:

@@ -144,13 +144,13 @@ def test_a_journal_that_cannot_be_read_is_listed_with_the_reason() -> None:
 
 def test_of_a_failed_run_the_hosts_that_were_given_back_are_not_half_way() -> None:
     told = [intent(0, "n1", "n2"), ("host-failed", {"hosts": ("n1",)}), ("host-undone", {"hosts": ("n1",)})]
-    written("1", plan("n1", "n2"), *told, done(0, "n2"), intent(1, "n2"), done(1, "n2"), ended("failed", "n2"))  # type: ignore[arg-type]
+    written("1", plan("n1", "n2"), *told, done(0, "n2"), intent(1, "n2"), done(1, "n2"), ended("failed", "n2"))
     assert (only().finished, only().undone, only().half_way) == ({"n2"}, {"n1"}, set())
 
 
 def test_of_a_failed_run_a_host_that_could_not_be_given_back_is_half_way() -> None:
     told = [intent(0, "n1"), ("host-failed", {"hosts": ("n1",)}), ("host-left", {"hosts": ("n1",), "message": "stuck"})]
-    written("1", plan("n1", "n2"), *told, ended("failed"))  # type: ignore[arg-type]
+    written("1", plan("n1", "n2"), *told, ended("failed"))
     assert (only().left, only().half_way) == ({"n1": "stuck"}, {"n1"})
 
 
