@@ -59,7 +59,7 @@ def _is_orphan(process: int) -> bool:
 
 def _namespace(process: int) -> str:
     """Return in which PID namespace ``process`` is: in a container's, the IDs in its mark mean other processes."""
-    return os.readlink(f"/proc/{process}/ns/pid")
+    return str(Path(f"/proc/{process}/ns/pid").readlink())
 
 
 def _began(process: int) -> str:

@@ -161,10 +161,21 @@ def runs(cluster: Cluster, *argv: str) -> tuple[int, dict[str, Any]]:
     return process.returncode, json.loads(out)
 
 
+def unfinished(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return the unfinished runs, the newest first; tests before this one leave theirs."""
+    code, told = runs(cluster, "list", "--unfinished")
+    assert code == 0, told
+    found: list[dict[str, Any]] = told["data"]["runs"]
+    return found
+
+
 @pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
 def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Cluster, step: str) -> None:
     kill_at(cluster, step)
-    code, told = runs(cluster, "resume", "--yes")
+    newest = unfinished(cluster)[0]
+    assert (newest["status"], newest["half_way"]) == ("interrupted", ["n1"])
+    code, told = runs(cluster, "resume", newest["run"], "--yes")
+    assert newest["run"] not in {each["run"] for each in unfinished(cluster)}
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
     assert not is_cordoned(cluster, "n1")
     assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
@@ -173,15 +184,14 @@ def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Clus
 def test_a_killed_run_is_taken_back_and_its_host_is_as_before(cluster: Cluster) -> None:
     before = cluster.tree("n1")
     kill_at(cluster, "join_verified")
-    code, told = runs(cluster, "list", "--unfinished")
-    assert (code, [each["half_way"] for each in told["data"]["runs"]]) == (0, [["n1"]]), told
-    code, told = runs(cluster, "rollback", told["data"]["runs"][0]["run"], "--yes")
+    newest = unfinished(cluster)[0]
+    assert newest["half_way"] == ["n1"]
+    code, told = runs(cluster, "rollback", newest["run"], "--yes")
     assert (code, told["data"]["taken_back"]) == (0, ["n1"]), told
     assert cluster.tree("n1") == before
     assert cluster.processes("n1") == {}
     assert sorted(cluster.nodes()) == ["m1"]
-    code, told = runs(cluster, "list", "--unfinished")
-    assert told["data"]["runs"] == []
+    assert newest["run"] not in {each["run"] for each in unfinished(cluster)}
 
 
 def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:
