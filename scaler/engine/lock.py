@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from scaler.engine.journal import state_dir
 from scaler.errors import LockedError
+from scaler.gateways import orphans
 from scaler.gateways.files import write_atomically
 from scaler.model.holder import Holder
 
@@ -37,6 +38,7 @@ def locked(cluster: str, doing: str) -> Iterator[None]:
         ) from None
     try:
         _write(cluster, this_process(doing, datetime.now(UTC)))
+        orphans.end()
         yield
     finally:
         _path(cluster).unlink(missing_ok=True)

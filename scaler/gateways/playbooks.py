@@ -21,6 +21,7 @@ from ruamel.yaml.comments import TaggedScalar
 
 from scaler import assets
 from scaler.errors import ScalerError
+from scaler.gateways import orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -125,6 +126,7 @@ class RunnerPlaybooks:
     def _environment(self) -> dict[str, str]:
         python_path = [str(assets.PLAYBOOKS.parent), os.environ.get("PYTHONPATH", "")]
         return {
+            orphans.VARIABLE: orphans.mark(),
             # Ansible must come from the environment scaler itself runs in, whatever PATH says.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(p for p in python_path if p),

@@ -10,7 +10,6 @@ from scaler.errors import ScalerError
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import KubeError, nodes
 from scaler.gateways.threads import Threads
-from scaler.steps.base import Irreversible
 from scaler.steps.verification_objects import objects, verification_namespace
 
 if TYPE_CHECKING:
@@ -26,10 +25,11 @@ PEERS = 3
 LOG_LINE = "scaler-verify-runs"
 
 
-class JoinVerified(Irreversible):
+class JoinVerified:
     """Each node has run a pod that answered every check."""
 
     title = "Prove that work runs"
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
@@ -44,9 +44,19 @@ class JoinVerified(Irreversible):
         try:
             return proof.run()
         finally:
-            # Forced, since a pod on an old node that has died would keep the namespace for ever.
-            world.kube.call(["delete", "pods", "--all", "-n", proof.namespace, "--force", "--grace-period=0"])
-            world.kube.delete("namespaces", [proof.namespace])
+            _clean_up(world)
+
+    def undo(self, world: World, host: Host) -> None:
+        """Delete the run's namespace, which a run that was killed leaves behind."""
+        del host
+        _clean_up(world)
+
+
+def _clean_up(world: World) -> None:
+    namespace = verification_namespace(world.run)
+    # Forced, since a pod on an old node that has died would keep the namespace for ever.
+    world.kube.call(["delete", "pods", "--all", "-n", namespace, "--force", "--grace-period=0"])
+    world.kube.delete("namespaces", [namespace])
 
 
 def _peers(world: World, names: list[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import StepError
-from scaler.steps.base import wait_for
 
 if TYPE_CHECKING:
     from scaler.model.inventory import Host
@@ -26,7 +25,7 @@ done
 def stop(world: World, host: Host, *units: str) -> None:
     """Stop and disable ``units`` in this order; what was stopped here is known to ``start``."""
     argv = ["sh", "-c", STOP, "stop", *units]
-    said = wait_for(world, host, argv, timeout=SECONDS)
+    said = world.ssh.run(host, argv, timeout=SECONDS)
     # One that was asked twice has told at the first time.
     known = world.stopped.get(host.name, ())
     told = tuple(unit for unit in said.out.split() if unit in units and unit not in known)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from scaler import steps
 from scaler.app.runs import next_move
@@ -53,13 +51,16 @@ def whole(run: Run, all_runs: Sequence[Run]) -> dict[str, Any]:
 
 def show_list(listed: Sequence[Run], all_runs: Sequence[Run]) -> None:
     """Print the runs, a line each."""
-    grid = Table("run", "began (UTC)", "change", "hosts", "status", "seconds", "then", box=SIMPLE, pad_edge=False)
+    rows = [("run", "began (UTC)", "change", "hosts", "status", "seconds", "then")]
     for run in listed:
         began = f"{run.began:%Y-%m-%d %H:%M:%S}" if run.began else ""
-        grid.add_row(
-            run.name, began, run.change, " ".join(run.hosts), run.status, f"{run.seconds:.1f}", _then(run, all_runs)
-        )
-    Console(highlight=False, soft_wrap=True, markup=False).print(grid)
+        words = (run.name, began, run.change, " ".join(run.hosts), run.status, f"{run.seconds:.1f}")
+        rows.append((*words, _then(run, all_runs)))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    # Not a table of rich's, which cuts names off where the terminal is narrow: they are there to be copied.
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for row in rows:
+        console.print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _then(run: Run, all_runs: Sequence[Run]) -> str:

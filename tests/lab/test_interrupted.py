@@ -147,8 +147,8 @@ def test_a_second_operator_is_told_who_is_at_work(cluster: Cluster) -> None:
     assert sorted(cluster.nodes()) == ["m1", "n1"]
 
 
-@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
-def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> None:
+def kill_at(cluster: Cluster, step: str) -> None:
+    """Let scaler add n1, and kill it when ``step`` begins."""
     argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
     with cluster.start(*argv) as process:
         assert process.stdout is not None
@@ -159,7 +159,30 @@ def test_a_killed_run_is_finished_by_the_next(cluster: Cluster, step: str) -> No
                 break
     assert process.returncode == -signal.SIGKILL
     assert is_cordoned(cluster, "n1")
-    code, told = cluster.add("n1")
+
+
+def runs(cluster: Cluster, *argv: str) -> tuple[int, dict[str, Any]]:
+    """Run ``scaler runs`` and return its exit code and envelope."""
+    with cluster.start("runs", *argv, "--cluster", "test", "--output", "json") as process:
+        out, _ = process.communicate()
+    return process.returncode, json.loads(out)
+
+
+def unfinished(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return the unfinished runs, the newest first; tests before this one leave theirs."""
+    code, told = runs(cluster, "list", "--unfinished")
+    assert code == 0, told
+    found: list[dict[str, Any]] = told["data"]["runs"]
+    return found
+
+
+@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
+def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Cluster, step: str) -> None:
+    kill_at(cluster, step)
+    newest = unfinished(cluster)[0]
+    assert (newest["status"], newest["half_way"]) == ("interrupted", ["n1"])
+    code, told = runs(cluster, "resume", newest["run"], "--yes")
+    assert newest["run"] not in {each["run"] for each in unfinished(cluster)}
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
     assert not is_cordoned(cluster, "n1")
     assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
@@ -232,6 +255,19 @@ def test_a_second_interruption_ends_the_run_at_once_and_gives_its_lease_back(clu
     assert "aborted in the middle" in event["error"]["message"]
     code, told = cluster.add("n1", SCALER_STATE_DIR=str(tmp_path))
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
+
+
+def test_a_killed_run_is_taken_back_and_its_host_is_as_before(cluster: Cluster) -> None:
+    before = cluster.tree("n1")
+    kill_at(cluster, "join_verified")
+    newest = unfinished(cluster)[0]
+    assert newest["half_way"] == ["n1"]
+    code, told = runs(cluster, "rollback", newest["run"], "--yes")
+    assert (code, told["data"]["taken_back"]) == (0, ["n1"]), told
+    assert cluster.tree("n1") == before
+    assert cluster.processes("n1") == {}
+    assert sorted(cluster.nodes()) == ["m1"]
+    assert newest["run"] not in {each["run"] for each in unfinished(cluster)}
 
 
 def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:

@@ -11,6 +11,7 @@ from scaler.app import add_master, add_node, rollback
 from scaler.engine import history
 from scaler.errors import InputError, PreflightError
 from scaler.plan.recipes.add_node import RUN_ANNOTATION
+from scaler.steps.verification_objects import verification_namespace
 from tests.fakes import world
 from tests.fakes.control_plane import FakeControlPlane
 from tests.fakes.session import FakeSession, session
@@ -151,6 +152,14 @@ def test_its_bootstrap_token_is_gone_and_anothers_is_not(live: FakeSession) -> N
     )
     rolled_back(live, run)
     assert set(live.fakes.kube.of("Secret")) == {"bootstrap-token-zzzzzz"}
+
+
+def test_what_it_proved_itself_with_is_gone(live: FakeSession) -> None:
+    run = killed(live, 5, "n1")
+    namespace = verification_namespace(run.name)
+    live.fakes.kube.create([{"kind": "Namespace", "metadata": {"name": namespace}}])
+    rolled_back(live, run)
+    assert namespace not in live.fakes.kube.of("Namespace")
 
 
 def test_a_rollback_is_not_rolled_back(live: FakeSession) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,7 +11,7 @@ import pytest
 
 from scaler import steps
 from scaler.engine.events import Event
-from scaler.engine.journal import Journal, facts
+from scaler.engine.journal import RESERVED_BYTES, Journal, facts
 from scaler.engine.run import Engine
 from scaler.errors import ScalerError
 from scaler.steps.base import Irreversible
@@ -176,3 +177,51 @@ def test_the_fact_of_a_step_is_in_the_journal_and_its_progress_is_not(state: Pat
         journal.hear(Event(kind=kind, at=BEGIN, run="1", step="a", data={"member": kind}))
     journal.close()
     assert list(facts("prod")) == [{"member": "step-fact"}]
+
+
+def test_a_disk_that_is_full_is_noticed_before_the_next_step_and_what_is_told_until_then_fits(
+    journal: Journal, noting: Noting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = os.posix_fallocate
+
+    def full(descriptor: int, offset: int, length: int) -> None:
+        if len(noting.seen) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reserve(descriptor, offset, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ScalerError, match="cannot be written: No space left on device") as failed:
+        Engine(Fakes(tmp_path, hosts("n1"), "a", "b").world, [journal]).run()
+    assert len(noting.seen) == 1
+    assert f"scaler runs resume {RUN}, or scaler runs rollback {RUN}" in failed.value.hint
+    told = lines(journal.path)
+    assert [line["kind"] for line in told] == ["run-started", "step-intent", "step-done", "run-ended"]
+    assert told[-1]["data"] == {"status": "failed"}
+
+
+def test_what_a_step_tells_has_its_room_before_the_step_begins(state: Path) -> None:
+    del state
+    journal = Journal("prod", "1")
+    journal.hear(Event(kind="step-intent", at=BEGIN, run=RUN, step="a"))
+    assert journal.path.stat().st_blocks * 512 >= RESERVED_BYTES
+    written = len(journal.path.read_bytes().rstrip(b"\0"))
+    journal.close()
+    assert journal.path.stat().st_size == written
+
+
+def test_a_filesystem_that_cannot_reserve_is_no_reason_to_stop(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    journal.hear(Event(kind="step-intent", at=BEGIN, run=RUN, step="a"))
+    assert [line["kind"] for line in lines(journal.path)] == ["step-intent"]
+
+
+def test_facts_are_told_though_room_that_was_reserved_follows_them(state: Path) -> None:
+    runs = state / "prod" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "1.jsonl").write_bytes(b'{"kind": "step-fact", "data": {"member": "1"}}\n' + b"\0" * 4096)
+    assert list(facts("prod")) == [{"member": "1"}]
