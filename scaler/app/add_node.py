@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app import preflight
@@ -12,6 +11,7 @@ from scaler.errors import InputError, IntegrityError, PreflightError
 from scaler.gateways import kube, kubeconfig
 from scaler.gateways.process import run
 from scaler.gateways.store import Binary
+from scaler.gateways.threads import Threads
 from scaler.model import versions
 from scaler.plan.recipes import add_node
 from scaler.plan.recipes.add_node import Standing
@@ -122,7 +122,7 @@ def _examine(
 ) -> list[Finding]:
     """Verify the binaries and probe the hosts, both at once; return what was found about the hosts."""
     cluster = session.cluster
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with Threads(1) as pool:
         verified = pool.submit(_binaries_are_right, session, progress)
         progress(f"examining {', '.join(host.name for host in candidates)}")
         endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]

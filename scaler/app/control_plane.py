@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from scaler.app import preflight
@@ -12,6 +11,7 @@ from scaler.checks import masters
 from scaler.errors import GuardError, InputError, PreflightError, ScalerError, StepError
 from scaler.gateways import kube, kubeconfig
 from scaler.gateways.ssh import on_each
+from scaler.gateways.threads import Threads
 from scaler.model import versions
 from scaler.pki.certificates import check_ca
 from scaler.pki.names import check_leaf
@@ -59,7 +59,7 @@ def look(
     credentials_are_fit(cluster, hosts, session)
     _version_is_fit(cluster)
     progress(f"reading cluster {cluster.name}: masters, load balancers, etcd for {voters.HOLD_SECONDS:g} s")
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with Threads(3) as pool:
         etcd = pool.submit(voters.steady, session.etcd, session.clock, session.own_members())
         binaries = pool.submit(_binaries, session, becomes, progress)
         seen = pool.submit(_cluster, session, hosts, becomes)

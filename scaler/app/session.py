@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaler.drivers import cni, lb
-from scaler.engine.journal import Journal, facts, state_dir
+from scaler.engine import lock
+from scaler.engine.events import Event
+from scaler.engine.interrupts import Interrupts
+from scaler.engine.journal import Journal, facts, journalled, state_dir
+from scaler.engine.lease import Lease, held
 from scaler.engine.run import Engine, Outcome
 from scaler.errors import ScalerError
 from scaler.gateways import inventory
@@ -20,14 +25,17 @@ from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
 from scaler.gateways.playbooks import RunnerPlaybooks
 from scaler.gateways.private import private_directory
+from scaler.gateways.process import alive
 from scaler.gateways.ssh import ParamikoSsh
 from scaler.gateways.store import Binary, Store, cache_dir
+from scaler.plan.recipes.init import CHANGE as INIT
 from scaler.steps.base import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Observer
+    from scaler.gateways.lease import Held
     from scaler.model.inventory import Cluster
     from scaler.plan.plan import Plan
 
@@ -93,11 +101,12 @@ class Session:
         )
 
     def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
-        """Run ``plan``, journalled."""
+        """Run ``plan``, journalled, with the cluster's Lease held.
+
+        Raises LockedError where another controller changes the cluster.
+        """
         run = new_run_id(self.clock.now())
-        world = self.world(plan, run)
-        with closing(Journal(self.cluster.name, run)) as journal:
-            return Engine(world, [journal, *observers]).run()
+        return self._recorded(run, self.world(plan, run), plan, observers, lambda engine: engine.run())
 
     def roll_back(
         self,
@@ -107,10 +116,45 @@ class Session:
         keeps: Mapping[str, str],
         observers: Iterable[Observer],
     ) -> Outcome:
-        """Take back what ``world``'s run has ``begun``, journalled as a run of its own that ``plan`` describes."""
+        """Take back what ``world``'s run has ``begun``, as a run of its own that ``plan`` describes."""
         run = new_run_id(self.clock.now())
-        with closing(Journal(self.cluster.name, run)) as journal:
-            return Engine(world, [journal, *observers], run=run).roll_back(plan, begun, keeps)
+        return self._recorded(run, world, plan, observers, lambda engine: engine.roll_back(plan, begun, keeps))
+
+    def _recorded(
+        self, run: str, world: World, plan: Plan, observers: Iterable[Observer], do: Callable[[Engine], Outcome]
+    ) -> Outcome:
+        """Let an engine in ``world`` do something as ``run``: journalled, interruptible, fenced by the Lease."""
+        observers, interrupts = tuple(observers), Interrupts()
+        with interrupts.listening(), closing(Journal(self.cluster.name, run)) as journal:
+            lock.note_run(self.cluster.name, run)
+            with self._fenced(run, world, plan, observers):
+                return do(Engine(world, [journal, *observers], interrupts, run=run))
+
+    @contextmanager
+    def _fenced(self, run: str, world: World, plan: Plan, observers: Iterable[Observer]) -> Iterator[None]:
+        """Hold the Lease, and let the engine ask it; a cluster that is only being made has no API to keep one."""
+        if plan.change == INIT:
+            yield
+            return
+        names = " ".join(host.name for host in plan.hosts)
+        holder = lock.this_process(f"{plan.change} {names}", self.clock.now(), run)
+        seconds = self.cluster.settings.lease_seconds
+        lease = Lease(self.kube, self.clock, self.cluster.name, holder, seconds)
+
+        def warn(message: str) -> None:
+            for observer in observers:
+                with suppress(Exception):  # the run has ended, and its outcome is told whoever listens
+                    observer.hear(Event(kind="lease-left", at=self.clock.now(), run=run, message=message))
+
+        with held(lease, seconds, self._is_our_dead, warn):
+            world.fence = lease.must_hold
+            yield
+
+    def _is_our_dead(self, found: Held) -> bool:
+        """Tell whether it is held by a run of this machine and state directory, whose process is gone."""
+        holder = found.holder
+        ours = holder.host == socket.gethostname() and holder.run in journalled(self.cluster.name)
+        return ours and not alive(holder.pid)
 
 
 def new_run_id(now: datetime) -> str:

@@ -20,6 +20,7 @@ Kind = Literal[
     "host-undone",
     "host-left",
     "run-ended",
+    "lease-left",
 ]
 
 

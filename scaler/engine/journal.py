@@ -36,6 +36,11 @@ def runs_dir(cluster: str) -> Path:
     return state_dir() / cluster / "runs"
 
 
+def journalled(cluster: str) -> set[str]:
+    """Return the runs whose journals are here."""
+    return {path.stem for path in runs_dir(cluster).glob("*.jsonl")}
+
+
 def lines(path: Path) -> list[str]:
     """Return a journal's lines; what was reserved behind them and never written is no line."""
     text = path.read_bytes().rstrip(b"\0").decode("utf-8", errors="replace")
@@ -105,7 +110,9 @@ class Journal:
                 raise
 
     def close(self) -> None:
-        """Give back what was reserved and not used, and close the file."""
+        """Give back room that was not used, and close the file; that of a run that did not come to begin is removed."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._length)
+        if not self._length:
+            self.path.unlink(missing_ok=True)
         os.close(self._descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import socket
 from contextlib import contextmanager
@@ -11,44 +10,81 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from scaler.engine.journal import state_dir
 from scaler.errors import LockedError
 from scaler.gateways import orphans
 from scaler.gateways.files import write_atomically
+from scaler.model.holder import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
 def locked(cluster: str, doing: str) -> Iterator[None]:
     """Hold the cluster's lock; raises LockedError that names the holder, since when and doing what."""
-    directory = state_dir() / cluster
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock, holder = FileLock(directory / "lock"), directory / "lock.holder"
+    directory = _directory(cluster)
+    lock = FileLock(directory / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        try:
-            told = holder.read_text(encoding="utf-8")
-        except OSError:
-            told = "somebody who has just begun"
+        holder = _told(cluster)
         raise LockedError(
-            f"cluster {cluster} is being changed: {told}", hint="wait until that run has ended, then try again"
+            f"cluster {cluster} is being changed: {holder.sentence if holder else 'by somebody who has just begun'}",
+            hint="wait until that run has ended, then try again",
         ) from None
     try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        who = {
-            "user": getpass.getuser(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "since": since,
-            "doing": doing,
-        }
-        write_atomically(holder, json.dumps(who).encode(), mode=0o600)
+        _write(cluster, this_process(doing, datetime.now(UTC)))
         orphans.end()
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        _path(cluster).unlink(missing_ok=True)
         lock.release()
+
+
+def this_process(doing: str, since: datetime, run: str = "") -> Holder:
+    """Return this process as a holder."""
+    return Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid(), since=since, doing=doing, run=run)
+
+
+def note_run(cluster: str, run: str) -> None:
+    """Let the holder of the lock, which is this process, tell its run."""
+    holder = _told(cluster)
+    if holder and holder.pid == os.getpid():
+        _write(cluster, holder.model_copy(update={"run": run}))
+
+
+def look(cluster: str) -> Holder | None:
+    """Return who holds the lock, None where nobody does; what a killed process wrote is no holder."""
+    holder = _told(cluster)
+    lock = FileLock(_directory(cluster) / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return holder or _told(cluster)
+    lock.release()
+    return None
+
+
+def _directory(cluster: str) -> Path:
+    directory = state_dir() / cluster
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return directory
+
+
+def _path(cluster: str) -> Path:
+    return state_dir() / cluster / "lock.holder"
+
+
+def _told(cluster: str) -> Holder | None:
+    try:
+        return Holder.model_validate_json(_path(cluster).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(cluster: str, holder: Holder) -> None:
+    write_atomically(_path(cluster), holder.model_dump_json().encode(), mode=0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from scaler import steps
 from scaler.engine.events import Event
 from scaler.engine.history import VERSION
+from scaler.engine.interrupts import Interrupts
 from scaler.engine.undo import has_something_to_take_back, take_back
 from scaler.errors import AbortedError, ScalerError
 from scaler.plan.plan import StepSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Kind, Observer
     from scaler.model.inventory import Host
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
 
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
-
-
-@contextmanager
-def interruptible(act: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT call ``act`` meanwhile, where this is the thread that gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: act())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @dataclass
@@ -59,13 +46,20 @@ class Outcome:
 
 
 class Engine:
-    """Runs one plan in one world, and tells its observers."""
+    """Runs one plan in one world, and tells its observers.
 
-    def __init__(self, world: World, observers: Iterable[Observer], *, run: str = "") -> None:
+    An observer's ScalerError ends the run, as that of a journal on a full disk. One that breaks in any other way, like
+    a display whose terminal is gone, is not told any more, and the run goes on.
+    """
+
+    def __init__(
+        self, world: World, observers: Iterable[Observer], interrupts: Interrupts | None = None, *, run: str = ""
+    ) -> None:
         self._world = world
         # A rollback acts in the world of the run that it takes back, and is a run of its own.
         self._run = run or world.run
-        self._observers = tuple(observers)
+        self._observers = list(observers)
+        self.interrupts = interrupts or Interrupts()
         # Reentrant, since a signal may come while an event is being told.
         self._telling = threading.RLock()
         self._failed: dict[str, str] = {}
@@ -74,14 +68,15 @@ class Engine:
         self._committed: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
-        self._stop = False
+        self._tells = 0
+        self._to_say = ""
 
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
         plan = self._world.plan
         with self._telling_how_it_ends(plan, f"scaler runs resume {self._run}, or scaler runs rollback {self._run}"):
             for spec in plan.steps:
-                if self._stop:
+                if self.interrupts.count:
                     raise AbortedError(f"stopped in order before step {spec.step} of run {self._run}")
                 if not self._step(plan, spec):
                     break
@@ -96,7 +91,7 @@ class Engine:
         self._committed = dict(keeps)
         with self._telling_how_it_ends(plan, f"scaler runs rollback {plan.rolls_back} goes on"):
             for host in plan.hosts:
-                if self._stop:
+                if self.interrupts.count:
                     raise AbortedError(f"stopped in order before {host.name}, in run {self._run}")
                 self._clock_must_be_steady()
                 self._undo(host)
@@ -109,7 +104,7 @@ class Engine:
         names = [host.name for host in plan.hosts]
         self._tell("run-started", hosts=names, data=plan.to_json(), version=VERSION)
         try:
-            with interruptible(self._interrupted):
+            with self.interrupts.listening(), self.interrupts.abortable(self._interrupted):
                 yield
         except ScalerError as e:
             status = "stopped" if isinstance(e, AbortedError) else "failed"
@@ -155,6 +150,7 @@ class Engine:
             return bool(not spec.hosts or set(self._failed) < {host.name for host in plan.hosts})
         names = [host.name for host in hosts]
         self._clock_must_be_steady()
+        self._world.fence()
         self._tell("step-intent", spec.step, names)
         self._hears(spec.step, names)
         self._begun.append(spec)
@@ -174,11 +170,12 @@ class Engine:
         return not failures or plan.on_failure == "isolate"
 
     def _interrupted(self) -> None:
-        """Stop before the next step; a second interruption aborts at once."""
-        if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-        self._world.say("interrupted: the step that runs is finished first; interrupt again to abort at once")
+        """Say that the run stops before its next step; what is just being told is told to its end first."""
+        message = "interrupted: the step that runs is finished first; interrupt again to abort at once"
+        if self._tells:
+            self._to_say = message
+        else:
+            self._world.say(message)
 
     def _offset(self) -> float:
         return self._world.clock.now().timestamp() - self._world.clock.monotonic()
@@ -208,6 +205,7 @@ class Engine:
         begun = [spec.step for spec in self._begun if host.name in spec.hosts]
         if not has_something_to_take_back(begun):
             return
+        self._world.fence()
 
         def begins(step: str) -> None:
             self._tell("undo-intent", step, [host.name])
@@ -245,5 +243,20 @@ class Engine:
             version=version,
         )
         with self._telling:
-            for observer in self._observers:
-                observer.hear(event)
+            self._tells += 1
+            try:
+                for observer in tuple(self._observers):
+                    self._hear(observer, event)
+            finally:
+                self._tells -= 1
+        if self._to_say and not self._tells:
+            message, self._to_say = self._to_say, ""
+            self._world.say(message)
+
+    def _hear(self, observer: Observer, event: Event) -> None:
+        try:
+            observer.hear(event)
+        except ScalerError:
+            raise
+        except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where nobody reads what it prints
+            self._observers.remove(observer)

@@ -6,13 +6,13 @@ kubectl, since drain, apply and exec have their logic there; its version is the 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.process import Completed, ProcessError, run
+from scaler.gateways.threads import Threads
 from scaler.model.state import ClusterState, Csr, Node
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def csrs(kube: Kube) -> list[Csr]:
 
 def look(kube: Kube) -> ClusterState:
     """Read what a plan is made from."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with Threads(2) as pool:
         all_nodes, all_csrs = pool.submit(nodes, kube), pool.submit(csrs, kube)
         version = json.loads(kube.call(["version", "-o", "json"]))["serverVersion"]["gitVersion"]
         return ClusterState(

@@ -32,6 +32,17 @@ class ProcessError(ScalerError):
         self.completed = completed
 
 
+def alive(pid: int) -> bool:
+    """Tell whether this machine has a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def run(
     argv: Sequence[str],
     *,

@@ -11,12 +11,12 @@ import os
 import shlex
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import paramiko
 
 from scaler.errors import IntegrityError, ScalerError, UnreachableError
+from scaler.gateways.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -323,5 +323,5 @@ def each(names: Iterable[str], work: Callable[[str], T], *, at_once: int = _FORK
             return e
 
     names = list(names)
-    with ThreadPoolExecutor(max_workers=min(at_once, len(names) or 1)) as pool:
+    with Threads(min(at_once, len(names) or 1)) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))

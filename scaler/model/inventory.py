@@ -95,6 +95,7 @@ class Settings(Value):
     local_api_port: Port = 6443
     etcd_snapshots: int = Field(default=3, ge=1)
     etcd_stall_seconds: int = Field(default=300, ge=1)
+    lease_seconds: int = Field(default=60, ge=12)
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:

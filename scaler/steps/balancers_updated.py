@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 from scaler.drivers.lb import must_put
 from scaler.errors import ScalerError, StepError
+from scaler.gateways.threads import Threads
 from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve, unreachable
 from scaler.steps.base import Irreversible
 
@@ -82,7 +82,7 @@ def _everywhere(world: World, driver: LoadBalancer, balancers: Sequence[Balancer
         failures = driver.put(doors(world), batch, world.masters)
         world.later |= {name: f"{LATER}: {why}" for name, why in failures.items() if unreachable(why)}
         told = [balancer for balancer in batch if balancer.name not in failures]
-        with ThreadPoolExecutor(max_workers=size) as pool:
+        with Threads(size) as pool:
             failures |= {
                 b.name: why for b, why in zip(told, pool.map(partial(_why_not, world), told), strict=True) if why
             }

@@ -37,7 +37,8 @@ class World:
     ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
     fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
     be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
-    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds.
+    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
+    ``fence`` raises LockedError where the cluster is not this run's to change any more; asked before each step.
     """
 
     run: str
@@ -54,6 +55,7 @@ class World:
     masters: list[Host]
     say: Callable[[str], None] = lambda _: None
     note: Callable[[dict[str, Any]], None] = lambda _: None
+    fence: Callable[[], None] = lambda: None
     pod_cidrs: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)

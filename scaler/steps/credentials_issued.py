@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import secrets
 import string
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from scaler.gateways.clock import wait_until
 from scaler.gateways.files import write_atomically
 from scaler.gateways.kubeconfig import read
 from scaler.gateways.templates import render
+from scaler.gateways.threads import Threads
 from scaler.model.state import Csr
 from scaler.pki.certificates import Subject, new_key, pem, request
 
@@ -61,7 +61,7 @@ class CredentialsIssued:
         world.tokens.update({name: token[0] for name, token in tokens.items()})
         # Not their secrets; a rollback deletes them before they end.
         world.note({"tokens": {name: token[0] for name, token in tokens.items()}})
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with Threads(1) as pool:
             bound = pool.submit(world.kube.create, [binding()], apply=True)
             world.kube.create(objects)
             world.kube.call(["certificate", "approve", *requests.values()])

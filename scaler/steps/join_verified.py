@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from scaler.checks import join
 from scaler.errors import ScalerError
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import KubeError, nodes
+from scaler.gateways.threads import Threads
 from scaler.steps.verification_objects import objects, verification_namespace
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Proof:
             raise ScalerError(f"no pod starts on any old node to prove the network with: {told}")
         service_ip = self._kube.get("services", ["verify"], namespace=self.namespace)[0]["spec"]["clusterIP"]
         good = [name for name in self._names if name not in failed]
-        with ThreadPoolExecutor(max_workers=max(len(good), 1)) as pool:
+        with Threads(max(len(good), 1)) as pool:
             for name, reasons in zip(good, pool.map(lambda n: self._check(n, service_ip), good), strict=True):
                 if reasons:
                     failed[name] = "; ".join(reasons)

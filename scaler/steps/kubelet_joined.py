@@ -7,12 +7,12 @@ which saves those seconds; its key was made on the host and stays there.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways.kube import csrs, nodes
 from scaler.gateways.ssh import REBOOT_SECONDS, patiently
+from scaler.gateways.threads import Threads
 from scaler.pki.approval import SERVING_SIGNER, Expected, refusal
 from scaler.steps.credentials_issued import GROUP, drop_token
 from scaler.steps.unit_log import log
@@ -65,7 +65,7 @@ class KubeletJoined:
         """Watch requests and nodes until every host is in or has failed."""
         joins = [_Join(world, host) for host in hosts]
         deadline = world.clock.monotonic() + JOIN_SECONDS
-        with ThreadPoolExecutor(max_workers=len(joins) * 2 + 2) as pool:
+        with Threads(len(joins) * 2 + 2) as pool:
             for join in joins:
                 join.restarted = pool.submit(_restart, world, join.host)
             while any(join.waiting for join in joins):
@@ -118,7 +118,7 @@ class _Join:
         """Return what is known of why it is not in: its request's fate, and what the kubelet says."""
         return "; ".join(part for part in (self.request, self._report) if part)
 
-    def look(self, node: Node | None, pool: ThreadPoolExecutor) -> None:
+    def look(self, node: Node | None, pool: Threads) -> None:
         """Take in one look at the node."""
         now = self._world.clock.monotonic()
         if self.restarted and self.restarted.done():
@@ -141,7 +141,7 @@ class _Join:
         heartbeat = node.heartbeat
         return node.ready and heartbeat is not None and heartbeat.timestamp() >= self._since - CLOCK_SLACK
 
-    def _still_alive(self, pool: ThreadPoolExecutor, now: float) -> None:
+    def _still_alive(self, pool: Threads, now: float) -> None:
         """Ask the host itself now and then, so that one that died does not cost the whole deadline."""
         if self._alive and self._alive.done():
             error = self._alive.exception()

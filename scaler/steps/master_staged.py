@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from scaler.gateways import https
 from scaler.gateways.clock import wait_until
 from scaler.gateways.etcd import PKI
 from scaler.gateways.ssh import on_each
+from scaler.gateways.threads import Threads
 from scaler.pki import names
 from scaler.steps import master_credentials
 from scaler.steps.base import etcd_binaries, master_binaries
@@ -116,7 +116,7 @@ def _is_opened_by_members(world: World, host: Host) -> None:
         return
     others = [each for each in world.cluster.etcd if each.name != host.name]
     ports = (2379, 2380)
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with Threads(1) as pool:
         # A learner that an earlier run started answers there itself.
         runs = world.ssh.run(host, ["systemctl", "is-active", "--quiet", ETCD]).status == 0
         clients, seconds = len(others), LISTEN_SECONDS

@@ -33,11 +33,10 @@ class Progress:
 
     def _tell(self, event: Event) -> None:
         console, who = self._report.err, ", ".join(event.hosts)
-        if event.kind == "step-intent":
-            self._began = event.at
-            self._spin(f"{steps.find(event.step).title} ({who})")
-        elif event.kind == "undo-intent":
-            self._spin(f"taking back: {steps.find(event.step).title} ({who})")
+        if event.kind in {"step-intent", "undo-intent"}:
+            forth = event.kind == "step-intent"
+            self._began = event.at if forth else self._began
+            self._spin(f"{'' if forth else 'taking back: '}{steps.find(event.step).title} ({who})")
         elif event.kind == "step-progress" and self._status is not None:
             self._status.update(f"{steps.find(event.step).title}: {event.message}")
         elif event.kind == "step-progress" and event.message.startswith("interrupted"):
@@ -54,6 +53,8 @@ class Progress:
             console.print(f"↩ {who}: what this run did there was taken back", markup=False)
         elif event.kind == "run-ended":
             self._stop()
+        elif event.kind == "lease-left":
+            console.print(f"warning: {event.message}", markup=False, style="yellow")
 
     def _spin(self, text: str) -> None:
         self._stop()

@@ -8,6 +8,7 @@ standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from contextlib import contextmanager
@@ -60,8 +61,14 @@ class Report:
 
     def line(self, value: dict[str, Any]) -> None:
         """Write one JSON line."""
-        sys.stdout.write(json.dumps(value) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(value) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Who read has gone, as head does: nothing that a run would end for. The rest is written to nobody.
+            nobody = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nobody, sys.stdout.fileno())
+            os.close(nobody)
 
     def result(self, data: dict[str, Any], show: Callable[[], None], error: ScalerError | None = None) -> None:
         """End with ``data``; people get what ``show`` prints. An ``error`` ends the command with its exit code."""
@@ -112,4 +119,5 @@ def reporting(command: str, output: Output) -> Iterator[Report]:
         traceback.print_exc()
         report.fail(ScalerError(f"a defect of scaler: {type(e).__name__}: {e}", hint="please report it with the above"))
     except KeyboardInterrupt:
-        report.fail(AbortedError("interrupted; nothing was changed yet"))
+        # Before a run, or after one: what comes in the middle of it is the engine's.
+        report.fail(AbortedError("interrupted", hint="if a run had begun, the same command goes on from what is there"))

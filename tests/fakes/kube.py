@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from scaler.errors import UnreachableError
 from scaler.gateways.kube import KubeError
+from scaler.gateways.lease import LEASES
 from scaler.pki.certificates import new_key
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class FakeKube:
     """An API server in memory: it keeps objects, allocates pod CIDRs, signs what was approved, refuses as the real one.
 
     ``cidrs`` are the ranges it has left. ``down`` makes every request fail until it is taken off; ``unreached`` tells
-    for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request;
-    ``pod_answers`` decides what a command in a pod prints.
+    for a server, "" for the load balancer, why it does not answer. ``on_approved`` hears of each approved request,
+    ``on_lease`` of each written Lease; ``pod_answers`` decides what a command in a pod prints.
     """
 
     def __init__(self, clock: FakeClock, *, version: str = "1.20.2", cidrs: Sequence[str] = ()) -> None:
@@ -58,6 +59,7 @@ class FakeKube:
         self.objects: dict[tuple[str, str, str], JsonObject] = {}
         self.ever: list[JsonObject] = []
         self.on_approved: list[Callable[[JsonObject], None]] = []
+        self.on_lease: list[Callable[[JsonObject], None]] = []
         self.before_get: list[Callable[[], None]] = []
         self.refuse: Callable[[Sequence[str]], str | None] = lambda _: None
         self.pod_log: Callable[[str], str] = lambda _: "scaler-verify-runs\n"
@@ -106,9 +108,11 @@ class FakeKube:
             self._asked.server = ""
 
     def call(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 30) -> str:
-        del stdin, timeout
+        del timeout
         with self._guard:
             self._answer(argv)
+            if any(LEASES in word for word in argv):
+                return self._lease(argv[0], next(word for word in argv if LEASES in word), stdin)
             return self._call(list(argv))
 
     def get(self, kind: str, names: Iterable[str] = (), *, namespace: str = "") -> list[JsonObject]:
@@ -215,6 +219,30 @@ class FakeKube:
             case _:
                 raise KubeError(f"error: unknown command {argv}")
         return ""
+
+    def _lease(self, verb: str, path: str, stdin: str) -> str:
+        """Answer as the API does to ``--raw``; each write makes a version, and an old version is refused."""
+        key = ("Lease", "kube-system", "scaler")
+        there, wanted = self.objects.get(key), json.loads(stdin or "{}")
+        named = path.removeprefix(f"--raw={LEASES}")
+        assert named == ("" if verb == "create" else "/scaler")
+        if verb == "create" and there:
+            raise KubeError('Error from server (AlreadyExists): leases.coordination.k8s.io "scaler" already exists')
+        if verb == "get" and not there:
+            raise KubeError('Error from server (NotFound): leases.coordination.k8s.io "scaler" not found')
+        if verb != "get":
+            meta = wanted["metadata"]
+            # A Lease that is not there is made by a replacement too, unless it names the one that it replaces.
+            known = there["metadata"] if there else {"uid": "", "resourceVersion": meta.get("resourceVersion")}
+            if any(meta.get(name, known[name]) != known[name] for name in ("uid", "resourceVersion")):
+                raise KubeError("Error from server (Conflict): the object has been modified; please apply your changes")
+            meta["uid"] = known["uid"] or f"uid-lease-{self._serial}"
+            self._serial += 1
+            wanted["metadata"]["resourceVersion"] = str(self._serial)
+            self.objects[key] = wanted
+            for hear in self.on_lease:
+                hear(copy.deepcopy(wanted))
+        return json.dumps(self.objects[key])
 
     def _existing(self, kind: str, name: str, space: str = "") -> JsonObject:
         try:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scaler.gateways.clock import SystemClock, wait_until
 from scaler.gateways.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from ipaddress import IPv4Address
+    from pathlib import Path
 
+    from scaler.gateways.process import Completed
     from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab
 
 MIB = 1 << 20
+# What an abort may take on a machine that is busy: it waits for no step, and gives the lease back.
+ABORT_SECONDS = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +199,75 @@ def test_a_killed_run_is_taken_back_and_its_host_is_as_before(cluster: Cluster) 
     assert cluster.processes("n1") == {}
     assert sorted(cluster.nodes()) == ["m1"]
     assert newest["run"] not in {each["run"] for each in unfinished(cluster)}
+
+
+def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(cluster: Cluster, tmp_path: Path) -> None:
+    text = cluster.variables.read_text()
+    cluster.variables.write_text(text + "lease_seconds: 30\n")
+    other = {"SCALER_STATE_DIR": str(tmp_path)}
+    refusals: list[tuple[int, dict[str, Any]]] = []
+    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if (event.get("kind"), event.get("step")) == ("step-intent", "worker_installed"):
+                refusals.append(cluster.add("n2", **other))
+                process.send_signal(signal.SIGKILL)
+                break
+    refusals.append(cluster.add("n2", **other))
+    for code, told in refusals:
+        assert (code, told["error"]["kind"]) == (6, "locked"), told
+        assert f" on {socket.gethostname()} (process " in told["error"]["message"]
+        assert "add-node n1, run 2" in told["error"]["message"]
+    unlock = ["unlock", "--i-checked", "--cluster", "test", "--output", "json"]
+    first = cluster.scaler(*unlock, **other)
+    assert first.status == 6, first
+    assert "has not run out" in json.loads(first.out)["error"]["message"]
+    done: list[Completed] = [first]
+
+    def unlocked() -> bool:
+        done.append(cluster.scaler(*unlock, **other))
+        return done[-1].status == 0
+
+    assert wait_until(SystemClock(), unlocked, timeout=60, every=1), done
+    assert json.loads(done[-1].out)["data"]["removed"] is True
+    code, told = cluster.add("n2", **other)
+    assert (code, told["data"]["added"]) == (0, ["n2"]), told
+    free = json.loads(cluster.scaler("unlock", "--cluster", "test", "--output", "json", **other).out)
+    assert (free["data"]["lock"], free["data"]["lease"]) == (None, None)
+    # The one that was killed is finished by its own next command, once nobody holds the cluster.
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+
+
+def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
+    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if (event.get("kind"), event.get("step")) == ("step-intent", "worker_installed"):
+                process.send_signal(signal.SIGTERM)
+    assert (process.returncode, event["error"]["kind"]) == (10, "aborted")
+    code, told = cluster.add("n1", SCALER_STATE_DIR=str(tmp_path))
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
+
+
+def test_a_second_interruption_ends_the_run_at_once_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
+    began = 0.0
+    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if (event.get("kind"), event.get("step")) == ("step-intent", "kubelet_joined"):
+                process.send_signal(signal.SIGINT)
+            if event.get("message", "").startswith("interrupted"):
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+    assert time.monotonic() - began < ABORT_SECONDS
+    assert (process.returncode, event["error"]["kind"]) == (10, "aborted")
+    assert "aborted in the middle" in event["error"]["message"]
+    code, told = cluster.add("n1", SCALER_STATE_DIR=str(tmp_path))
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
 def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:

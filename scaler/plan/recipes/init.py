@@ -14,6 +14,7 @@ from scaler.plan.recipes import add_node
 if TYPE_CHECKING:
     from scaler.model.inventory import Cluster
 
+CHANGE = "init"
 BEFORE_NODES = (
     "pki_made",
     "etcd_installed",
@@ -37,7 +38,7 @@ def plan(cluster: Cluster) -> Plan:
     steps = [StepSpec(step=name, hosts=member if name == "etcd_installed" else master) for name in names]
     steps += [StepSpec(step=name, hosts=master) for name in add_node.STEPS if name != "inventory_written"]
     return Plan(
-        change="init",
+        change=CHANGE,
         cluster=cluster.name,
         hosts=tuple({h.name: h for h in (*cluster.masters, *cluster.etcd, *cluster.loadbalancers)}.values()),
         steps=tuple(steps),

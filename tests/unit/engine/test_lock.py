@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from scaler.engine.lock import locked
+from scaler.engine.lock import locked, look, note_run
 from scaler.errors import LockedError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 _HOLDER = """
 import sys
-from scaler.engine.lock import locked
+from scaler.engine.lock import locked, look, note_run
 with locked("prod", "add-node n7"):
     print("held", flush=True)
     sys.stdin.readline()
@@ -44,8 +46,9 @@ def holder() -> Iterator[subprocess.Popen[str]]:
 def test_a_second_holder_is_refused_and_told_who_since_when_and_doing_what(holder: subprocess.Popen[str]) -> None:
     with pytest.raises(LockedError) as refused, locked("prod", "add-node n8"):
         pass
-    for told in ("cluster prod", '"user"', f'"pid": {holder.pid}', '"since": "2', '"doing": "add-node n7"'):
-        assert told in refused.value.message
+    who = f"{getpass.getuser()} on {socket.gethostname()} (process {holder.pid}) since 2"
+    assert refused.value.message.startswith(f"cluster prod is being changed: {who}")
+    assert refused.value.message.endswith(" UTC: add-node n7")
     assert refused.value.exit_code == 6
 
 
@@ -89,3 +92,25 @@ def test_a_holder_that_left_no_name_is_somebody(holder: subprocess.Popen[str], s
     (state / "prod" / "lock.holder").unlink()
     with pytest.raises(LockedError, match="somebody who has just begun"), locked("prod", "add-node n8"):
         pass
+
+
+def test_a_holder_tells_its_run_once_it_has_one() -> None:
+    with locked("prod", "add-node n7"):
+        note_run("prod", "20260301-020000-abcd")
+        held = look("prod")
+        assert held is not None
+        assert held.sentence.endswith("add-node n7, run 20260301-020000-abcd")
+
+
+def test_looking_tells_the_holder_and_takes_nothing(holder: subprocess.Popen[str]) -> None:
+    for _ in range(2):
+        held = look("prod")
+        assert held is not None
+        assert (held.pid, held.doing) == (holder.pid, "add-node n7")
+
+
+def test_what_a_killed_holder_wrote_is_no_holder(holder: subprocess.Popen[str], state: Path) -> None:
+    holder.kill()
+    holder.wait()
+    assert (state / "prod" / "lock.holder").exists()
+    assert look("prod") is None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STEPS = 20
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """scaler's process ended here, by nothing that it could catch."""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scaler import steps
 from scaler.engine.run import Engine, Outcome
-from scaler.errors import AbortedError, ScalerError
+from scaler.errors import AbortedError, LockedError, ScalerError
 from scaler.plan.plan import StepSpec
 from scaler.steps.base import Irreversible
 from tests.fakes.world import Fakes, hosts
@@ -243,7 +243,7 @@ def test_a_clock_that_is_slewed_a_little_stops_nothing(set_up: Callable[..., Set
 def test_the_first_interruption_ends_the_step_and_stops_in_order(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
     verbs = {"a": Small("a", trail), "b": Small("b", trail)}
-    verbs["a"].meanwhile = lambda _: setup.engine._interrupted()
+    verbs["a"].meanwhile = lambda _: setup.engine.interrupts.come()
     setup = set_up(["n1"], trail, verbs)
     with pytest.raises(AbortedError, match="stopped in order before step b"):
         setup.run()
@@ -259,7 +259,7 @@ def test_the_first_interruption_ends_the_step_and_stops_in_order(set_up: Callabl
 def test_an_interruption_in_the_last_step_leaves_a_finished_run(set_up: Callable[..., Setup]) -> None:
     trail = Trail()
     verbs = {"a": Small("a", trail)}
-    verbs["a"].meanwhile = lambda _: setup.engine._interrupted()
+    verbs["a"].meanwhile = lambda _: setup.engine.interrupts.come()
     setup = set_up(["n1"], trail, verbs)
     assert setup.run().made == ("n1",)
 
@@ -269,8 +269,8 @@ def test_the_second_interruption_aborts_at_once_and_undoes_nothing(set_up: Calla
     verbs = {"a": Small("a", trail), "b": Small("b", trail)}
 
     def twice(_: World) -> None:
-        setup.engine._interrupted()
-        setup.engine._interrupted()
+        setup.engine.interrupts.come()
+        setup.engine.interrupts.come()
 
     verbs["b"].meanwhile = twice
     setup = set_up(["n1"], trail, verbs)
@@ -297,7 +297,7 @@ def test_an_interruption_while_something_is_being_told_is_told_too(set_up: Calla
         def hear(self, event: Event) -> None:
             engine, self.engine = self.engine, None if event.kind == kind else self.engine
             if event.kind == kind and engine:
-                engine._interrupted()
+                engine.interrupts.come()
 
     observer = Interrupting()
     observer.engine = engine = Engine(setup.fakes.world, [setup.ears, observer])
@@ -413,3 +413,65 @@ def test_a_journal_that_takes_no_intent_of_a_step_keeps_the_step_from_acting(set
     outcome = Engine(setup.fakes.world, [setup.ears, Deaf("step-fact", "a")]).run()
     assert "No space left" in outcome.failed["n1"]
     assert trail.has == {}
+
+
+def test_a_cluster_that_is_not_the_runs_any_more_stops_it_before_the_next_step(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail), "b": Small("b", trail)}
+    setup = set_up(["n1"], trail, verbs)
+
+    def lose(_: World) -> None:
+        setup.fakes.world.fence = refuse
+
+    def refuse() -> None:
+        raise LockedError("the lease is held by somebody else")
+
+    verbs["a"].meanwhile = lose
+    with pytest.raises(LockedError):
+        setup.run()
+    assert trail.lines == ["a n1"]
+    assert setup.ears.kinds()[-2:] == ["step-done", "run-ended"]
+
+
+def test_nothing_is_taken_back_on_a_cluster_that_is_not_the_runs_any_more(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    verbs = {"a": Small("a", trail, fails=["n1"])}
+    setup = set_up(["n1"], trail, verbs)
+
+    def refuse() -> None:
+        raise LockedError("the lease is held by somebody else")
+
+    verbs["a"].meanwhile = lambda world: setattr(world, "fence", refuse)
+    with pytest.raises(LockedError):
+        setup.run()
+    assert trail.has == {"n1": ["a"]}
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), SystemExit(1), ValueError("I/O operation on closed file")])
+def test_an_observer_that_breaks_is_not_told_any_more_and_the_run_goes_on(
+    set_up: Callable[..., Setup], error: BaseException
+) -> None:
+    trail = Trail()
+    setup = set_up(["n1"], trail, {"a": Small("a", trail), "b": Small("b", trail)})
+    told: list[str] = []
+
+    class Breaking:
+        def hear(self, event: Event) -> None:
+            told.append(event.kind)
+            if event.kind == "step-intent":
+                raise error
+
+    outcome = Engine(setup.fakes.world, [Breaking(), setup.ears]).run()
+    assert outcome.made == ("n1",)
+    assert told == ["run-started", "step-intent"]
+    assert setup.ears.kinds()[-1] == "run-ended"
+    assert len(setup.ears.kinds()) == 6
+
+
+def test_an_interruption_before_the_first_step_begins_none(set_up: Callable[..., Setup]) -> None:
+    trail = Trail()
+    setup = set_up(["n1"], trail, {"a": Small("a", trail)})
+    setup.engine.interrupts.come()
+    with pytest.raises(AbortedError, match="stopped in order before step a"):
+        setup.run()
+    assert trail.lines == []
