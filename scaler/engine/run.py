@@ -206,6 +206,7 @@ class Engine:
         begun = [spec.step for spec in self._begun if host.name in spec.hosts]
         if not has_something_to_take_back(begun):
             return
+        self._world.fence()
 
         def begins(step: str) -> None:
             self._tell("undo-intent", step, [host.name])

@@ -69,7 +69,7 @@ def test_before_it_is_opened_a_worker_is_given_back_whole(live: FakeSession, num
     assert live.fakes.kube.of("Node").keys() == {"m1", "w1"}
     assert live.fakes.playbooks.hosts == {}
     kept = {kind for kind, _, _ in set(live.fakes.kube.objects) - before}
-    assert kept <= {"ClusterRoleBinding", "CertificateSigningRequest"}
+    assert kept <= {"ClusterRoleBinding", "CertificateSigningRequest", "Lease"}
     assert history.unfinished(history.runs("prod")) == []
 
 
