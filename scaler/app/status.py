@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster
     from scaler.plan.health import Problem
 
+_SYSTEM = "DNS, workloads and the Lease of kube-system"
 _CONTROL_PLANE = ("control-plane", "master")
 
 
@@ -101,9 +102,15 @@ def _put_together(
     unknown += unread
     nodes = api.nodes if not isinstance(api.nodes, ScalerError) else None
     system = api.system if not isinstance(api.system, ScalerError) else None
-    for what, part in (("nodes", api.nodes), ("DNS, workloads and the Lease of kube-system", api.system)):
-        if part is None or isinstance(part, ScalerError):
-            unknown.append(Unknown(what=what, why=part.message if part else late(SECONDS).message))
+    why = {
+        what: part.message if part is not None else late(SECONDS).message
+        for what, part in (("nodes", api.nodes), (_SYSTEM, api.system))
+        if part is None or isinstance(part, ScalerError)
+    }
+    if len(set(why.values())) == 1:
+        unknown.append(Unknown(what=", ".join(why), why=next(iter(why.values()))))
+    else:
+        unknown += [Unknown(what=what, why=reason) for what, reason in why.items()]
     masters = []
     for master in cluster.masters:
         running = looks[master.name].running

@@ -125,10 +125,12 @@ def _balancer(balancer: BalancerSeen) -> Iterator[Problem]:
     if balancer.backends is None:
         return
     if not any(backend.up for backend in balancer.backends):
+        why = ", ".join(f"{b.name} ({b.told})" if b.told else b.name for b in balancer.backends)
         yield Problem(
-            message=f"load balancer {balancer.name} has no master that is up",
+            message=f"load balancer {balancer.name} has no master that is up{': ' if why else ''}{why}",
             next="see why the masters are not ready, or why this host does not reach their port 6443",
         )
+        return
     for backend in balancer.backends:
         if not backend.up:
             told = f": {backend.told}" if backend.told else ""
