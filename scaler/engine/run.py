@@ -202,7 +202,6 @@ class Engine:
             self._left[host.name] = self._committed[host.name]
             self._tell("host-left", hosts=[host.name], message=self._left[host.name])
             return
-        self._world.fence()
         begun = [spec.step for spec in self._begun if host.name in spec.hosts]
         if not has_something_to_take_back(begun):
             return
