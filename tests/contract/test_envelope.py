@@ -38,6 +38,7 @@ DATA: dict[str, type] = {
     "later": dict,
 }
 PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
+PLAN |= {"leaves", "dead", "drain", "allow_even", "resumes", "rolls_back"}
 
 
 @pytest.fixture
