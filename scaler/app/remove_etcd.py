@@ -28,3 +28,9 @@ def prepare(
         )
     going = removal.look(session, names, group="etcd", drain=Drain(), dead=dead, progress=progress)
     return remove_etcd.plan(cluster, going, allow_even=allow_even)
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
+    names = [host.name for host in plan.hosts]
+    return prepare(session, names, allow_even=plan.allow_even, dead=bool(plan.dead), progress=progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.app import removal
+from scaler.plan.plan import Drain
 from scaler.plan.recipes import remove_master
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from scaler.app.session import Session
     from scaler.model.inventory import Host
-    from scaler.plan.plan import Drain, Plan
+    from scaler.plan.plan import Plan
 
 
 def prepare(
@@ -31,3 +32,15 @@ def prepare(
     """
     going = removal.look(session, names, group="masters", drain=drain, dead=dead, progress=progress, joining=joining)
     return remove_master.plan(session.cluster, going, drain=drain, allow_even=allow_even)
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
+    return prepare(
+        session,
+        [host.name for host in plan.hosts],
+        drain=plan.drain or Drain(),
+        allow_even=plan.allow_even,
+        dead=bool(plan.dead),
+        progress=progress,
+    )

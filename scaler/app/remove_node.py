@@ -13,7 +13,7 @@ from scaler.gateways.ssh import HostKeyError, LoginError, SudoError, on_each
 from scaler.model.inventory import Connection, Host
 from scaler.model.names import NodeName
 from scaler.plan import pods as fates
-from scaler.plan.plan import Seen
+from scaler.plan.plan import Drain, Seen
 from scaler.plan.recipes import remove_node
 from scaler.plan.recipes.remove_node import Named
 from scaler.steps.leaving import look_at, not_ours
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scaler.app.session import Session
     from scaler.model.inventory import Cluster
     from scaler.model.state import ClusterState, Node
-    from scaler.plan.plan import Drain, Plan
+    from scaler.plan.plan import Plan
     from scaler.plan.pods import Leaving
     from scaler.steps.leaving import Found
 
@@ -63,6 +63,19 @@ def prepare(
         drain=drain,
         max_unavailable=max_unavailable,
         warnings=_warnings(cluster, state, hosts, dead=dead),
+    )
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
+    at_once = max((len(spec.hosts) for spec in plan.steps if spec.step == "nodes_drained"), default=1)
+    return prepare(
+        session,
+        [host.name for host in plan.hosts],
+        drain=plan.drain or Drain(),
+        max_unavailable=at_once,
+        dead=bool(plan.dead),
+        progress=progress,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaler.app import control_plane, removal, remove_master
 from scaler.errors import InputError
+from scaler.plan.plan import Drain
 from scaler.plan.recipes import add_master, replace_master
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from scaler.app.session import Session
     from scaler.model.inventory import Host
-    from scaler.plan.plan import Drain, Plan
+    from scaler.plan.plan import Plan
 
 
 def prepare(
@@ -32,6 +33,18 @@ def prepare(
     )
     added = None if there else _addition(session, new, gone if dead else (), progress)
     return replace_master.plan(cluster, out, added)
+
+
+def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
+    """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
+    drain, dead = plan.drain or Drain(), bool(plan.dead)
+    # The hosts of the plan may be fewer by now: one that is finished is known from the inventory, or is gone.
+    named = dict.fromkeys((*(name for spec in plan.steps for name in spec.hosts), *plan.present))
+    old = next(name for name in named if name not in plan.joins)
+    known = {host.name: host for host in (*plan.hosts, *session.cluster.masters)}
+    if not plan.joins:
+        return remove_master.prepare(session, [old], drain=drain, allow_even=True, dead=dead, progress=progress)
+    return prepare(session, old, known[plan.joins[0]], drain=drain, dead=dead, progress=progress)
 
 
 def _addition(session: Session, new: Host, dead: Sequence[Host], progress: Callable[[str], None]) -> Plan:

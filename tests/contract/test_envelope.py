@@ -38,22 +38,8 @@ DATA: dict[str, type] = {
     "changed": bool,
     "later": dict,
 }
-PLAN = {
-    "change",
-    "cluster",
-    "hosts",
-    "steps",
-    "present",
-    "warnings",
-    "untouched",
-    "on_failure",
-    "makes",
-    "leaves",
-    "dead",
-    "drain",
-    "seen",
-    "pods",
-}
+PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
+PLAN |= {"leaves", "joins", "dead", "drain", "seen", "pods", "allow_even", "resumes", "rolls_back"}
 
 
 @pytest.fixture

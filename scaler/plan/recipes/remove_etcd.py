@@ -41,6 +41,7 @@ def plan(cluster: Cluster, going: Going, *, allow_even: bool) -> Plan:
         untouched="workers, load balancers' files; the members of etcd that stay are never restarted",
         on_failure="stop",
         leaves="etcd",
+        allow_even=allow_even,
         dead=names if going.dead else (),
         seen=dict(going.seen),
     )

@@ -76,6 +76,7 @@ def plan(cluster: Cluster, going: Going, *, drain: Drain, allow_even: bool) -> P
         leaves="masters",
         dead=tuple(host.name for host in going.hosts) if going.dead else (),
         drain=drain,
+        allow_even=allow_even,
         seen=dict(going.seen),
         pods=going.pods,
     )
