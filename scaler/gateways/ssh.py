@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import os
 import shlex
 import socket
@@ -31,6 +32,8 @@ _BLOCK = 1 << 20
 # No byte for that long, and the copy is given up.
 _STREAM_SECONDS = 60.0
 T = TypeVar("T")
+# What paramiko logs is in the errors that it raises; without a handler its tracebacks would come between our lines.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Said(NamedTuple):

@@ -50,8 +50,9 @@ def _parts(status: Status, problems: Sequence[Problem]) -> Iterator[RenderableTy
     tables = [_nodes(status, status.nodes)] if status.nodes is not None else []
     tables.append(_control_plane(status))
     tables += [_balancers(status)] if status.balancers else []
-    for table in tables:
+    for title, table in tables:
         yield Text("")
+        yield Text(title, "bold")
         yield table
     yield Text("")
     yield from _lines(status)
@@ -69,18 +70,16 @@ def _head(status: Status) -> Text:
     return head
 
 
-def _grid(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+def _grid(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, header_style="dim", overflow="fold")
     return table
 
 
-def _nodes(status: Status, nodes: tuple[NodeSeen, ...]) -> Table:
+def _nodes(status: Status, nodes: tuple[NodeSeen, ...]) -> tuple[str, Table]:
     ready = sum(node.ready for node in nodes)
-    table = _grid(
-        f"nodes: {ready} of {len(nodes)} Ready", "node", "state", "roles", "kubelet", "runtime", "pods", "age"
-    )
+    table = _grid("node", "state", "roles", "kubelet", "runtime", "pods", "age")
     unwell = [node for node in nodes if not node.ready or node.cordoned]
     shown = sorted(nodes, key=lambda n: n.name) if len(nodes) <= MANY else unwell[:MANY]
     for node in shown:
@@ -92,24 +91,24 @@ def _nodes(status: Status, nodes: tuple[NodeSeen, ...]) -> Table:
         table.add_row(node.name, state, roles, node.version, node.runtime, node.pod_cidr, age)
     if len(shown) < len(nodes):
         table.add_row(f"… and {len(nodes) - len(shown)} more", "", "", "", "", "", "")
-    return table
+    return f"nodes: {ready} of {len(nodes)} Ready", table
 
 
-def _control_plane(status: Status) -> Table:
+def _control_plane(status: Status) -> tuple[str, Table]:
     """Show each master and its member of etcd in one line; members on hosts of their own have theirs below."""
     voters = status.etcd.voters
     healthy = sum(m.healthy is True for m in voters)
     title = f"masters {sum(m.ready for m in status.masters)} of {len(status.masters)} ready; "
     title += f"etcd {healthy} of {len(voters)} voters healthy, quorum {quorum(len(voters))}"
     title += f", leader {status.etcd.leader}" if status.etcd.leader else ", no leader known"
-    table = _grid(title, "host", "API server", "etcd list", "etcd", "version", "db", "term", "behind")
+    table = _grid("host", "API server", "etcd list", "etcd", "version", "db", "term", "behind")
     members = {member.name: member for member in status.etcd.members}
     named = {member.url: member.name for member in status.etcd.members}
     for master in status.masters:
         table.add_row(master.name, *_master(master, named), *_member(members.pop(master.name, None)))
     for name, member in members.items():
         table.add_row(name, "", "", *_member(member))
-    return table
+    return title, table
 
 
 def _master(master: MasterSeen, named: dict[str, str]) -> tuple[Text, str]:
@@ -134,14 +133,14 @@ def _member(member: MemberSeen | None) -> tuple[Text | str, ...]:
     return state, member.version, size, str(member.term), str(member.lag)
 
 
-def _balancers(status: Status) -> Table:
-    table = _grid("load balancers" + (f", VIP {status.vip}" if status.vip else ""), "balancer", "backends", "VIP")
+def _balancers(status: Status) -> tuple[str, Table]:
+    table = _grid("balancer", "backends", *(["VIP"] if status.vip else []))
     for balancer in status.balancers:
-        vip = "" if not status.vip else {True: "holds it", False: "", None: "not known"}[balancer.vip]
-        table.add_row(balancer.name, _backends(balancer), vip)
+        vip = {True: "holds it", False: "", None: "not known"}[balancer.vip]
+        table.add_row(balancer.name, _backends(balancer), *([vip] if status.vip else []))
     if status.balancers_left:
-        table.add_row(f"… {status.balancers_left} more were not asked", "", "")
-    return table
+        table.add_row(f"… {status.balancers_left} more were not asked")
+    return "load balancers" + (f", VIP {status.vip}" if status.vip else ""), table
 
 
 def _backends(balancer: BalancerSeen) -> Text:

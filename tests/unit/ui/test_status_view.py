@@ -66,6 +66,9 @@ def test_three_masters_and_four_workers_fit_one_screen() -> None:
     assert len(told.splitlines()) <= SCREEN
     assert "everything is well" in told
     assert "leader m2" in told
+    lines = [line.split() for line in told.splitlines()]
+    assert ["node", "state", "roles", "kubelet", "runtime", "pods", "age"] in lines
+    assert ["n4", "Ready", "-", "1.20.2", "containerd://1.6.20", "10.244.1.0/24", "3d"] in lines
     assert max(map(len, told.splitlines())) <= 120
 
 
