@@ -57,7 +57,7 @@ def _lead(cluster: Cluster, name: str) -> None:
         on = next(n for n, m in members(cluster).items() if m["ID"] == _leader(cluster))
         if on != name:
             etcdctl(cluster, "move-leader", f"{wanted:x}", on=on, check=False)
-        return _leader(cluster) == wanted
+        return bool(_leader(cluster) == wanted)
 
     wait_until(leads, f"{name} leads", timeout=30)
 
