@@ -162,8 +162,9 @@ def taken_back_if_ready(world: World, leaving: Sequence[Host]) -> None:
         up = {backend.address for backend in told if backend.up}
         for master in ready:
             if master.address not in up:
+                there = [*(m for m in there if m.name != master.name), master]
                 with suppress(StepError):
-                    driver.take_back(open_doors, balancers[name], [*(m for m in there if m != master), master], master)
+                    driver.take_back(open_doors, balancers[name], there, master)
 
     each(balancers, back, at_once=_at_once(driver))
 
