@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from scaler.errors import InputError, PreflightError, ScalerError, UnreachableError
 from scaler.gateways import kube, pods
 from scaler.gateways.ssh import HostKeyError, LoginError, SudoError, on_each
+from scaler.gateways.threads import Threads
 from scaler.model.inventory import Connection, Host
 from scaler.model.names import NodeName
 from scaler.plan import pods as fates
@@ -174,7 +174,7 @@ def pods_of(session: Session, state: ClusterState, hosts: Sequence[Host]) -> tup
     if not names:
         return ()
     tied = fates.tied_claims(pods.persistent_volumes(session.kube))
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with Threads(8) as pool:
         here = pool.map(lambda name: pods.on_node(session.kube, name), names)
         return fates.leaving([pod for several in here for pod in several], tied)
 

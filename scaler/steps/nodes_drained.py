@@ -7,13 +7,13 @@ at once: nobody is there to end them.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError, UnreachableError
 from scaler.gateways import pods
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import nodes
+from scaler.gateways.threads import Threads
 from scaler.plan import pods as fates
 from scaler.plan.plan import Drain
 from scaler.steps.base import Irreversible
@@ -57,7 +57,7 @@ class NodesDrained(Irreversible):
         there = [host.name for host in hosts if host.name in found]
         failures = {name: another(found[name]) for name in there if not is_same(world.plan, found[name])}
         left = [name for name in there if name not in failures]
-        with ThreadPoolExecutor(max_workers=len(left) or 1) as pool:
+        with Threads(len(left) or 1) as pool:
             told = dict(zip(left, pool.map(lambda name: _drained(world, name), left), strict=True))
         return failures | {name: why for name, why in told.items() if why}
 
@@ -140,7 +140,7 @@ class _Drain:
             version = self._world.cluster.settings.kubernetes_version
             return pods.evict(self._kube, pod.namespace, pod.name, pod.uid, version)
 
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        with Threads(_AT_ONCE) as pool:
             told = dict(zip((pod.key for pod in turn), pool.map(ask, turn), strict=True))
         self._blocked = {key: why for key, why in told.items() if why}
         for pod in turn:
