@@ -72,6 +72,7 @@ def prepare(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Ca
         steps=(),
         makes=intended.makes,
         leaves=intended.leaves,
+        joins=intended.joins,
         dead=intended.dead,
         rolls_back=run.name,
     )
@@ -113,8 +114,7 @@ def _committed(
 
 def _joins(world: World, host: Host) -> bool:
     """Tell whether the run made something of ``host``, and did not take it away."""
-    leaves = world.plan.leaves
-    return not leaves or all(host.name != other.name for other in getattr(world.cluster, leaves))
+    return not world.plan.leaves or host.name in world.plan.joins
 
 
 def _in_use(world: World, hosts: Sequence[Host]) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +12,7 @@ from scaler.app import status_api, status_etcd, status_hosts
 from scaler.app.asking import at_once, caught, late
 from scaler.app.status_api import ApiLook
 from scaler.app.status_hosts import SECONDS, HostLook
-from scaler.engine.holder import holder
-from scaler.engine.journal import state_dir
+from scaler.engine import history, lock
 from scaler.errors import PreflightError, ScalerError, UnreachableError
 from scaler.gateways import kubeconfig
 from scaler.model.status import BackendSeen, BalancerSeen, CertificateSeen, RunSeen, Status, Unknown
@@ -143,7 +140,7 @@ def _put_together(
         missing_nodes=tuple(sorted(listed - there)) if nodes is not None else (),
         foreign_nodes=tuple(sorted(there - listed)) if nodes is not None else (),
         runs=unfinished(cluster),
-        lock=holder(cluster.name),
+        lock=lock.look(cluster.name),
         lease=None if system is None else status_api.lease(system),
         unknown=tuple(unknown),
     )
@@ -256,25 +253,11 @@ def _row(title: str, names: Iterable[str], *, of_etcd: bool = False) -> Row:
 
 
 def unfinished(cluster: Cluster) -> tuple[RunSeen, ...]:
-    """Return the runs on this cluster, as this machine's journals have them, that began and have not ended."""
-    at_work = holder(cluster.name)
-    found = []
-    for path in sorted((state_dir() / cluster.name / "runs").glob("*.jsonl")):
-        first: dict[str, Any] = {}
-        ended = False
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # torn when its writer was killed
-            first = event if event.get("kind") == "run-started" else first
-            ended = ended or event.get("kind") == "run-ended"
-        if ended or not first:
-            continue
-        began = datetime.fromisoformat(first["at"])
-        running = at_work is not None and (at_work.since is None or began >= at_work.since)
-        change = str(first.get("data", {}).get("change", ""))
-        found.append(
-            RunSeen(run=path.stem, change=change, hosts=tuple(first.get("hosts", ())), began=began, running=running)
-        )
-    return tuple(found)
+    """Return the runs on this cluster, as this machine's journals have them, that are unfinished or go on now."""
+    everything = history.runs(cluster.name)
+    left = {run.name for run in history.unfinished(everything)}
+    return tuple(
+        RunSeen(run=run.name, change=run.change, hosts=run.hosts, began=run.began, running=run.going)
+        for run in everything
+        if run.going or run.name in left
+    )

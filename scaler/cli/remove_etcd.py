@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from scaler.cli.options import Cluster, Format, PlanOnly, Yes
-from scaler.cli.remove_node import Dead, Names
-from scaler.cli.shrinking import AllowEven, shrink
+from scaler.cli.shrinking import AllowEven, Dead, Names, shrink
 from scaler.ui.report import Output
 
 if TYPE_CHECKING:

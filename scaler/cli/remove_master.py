@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from scaler.cli.options import Cluster, Format, PlanOnly, Yes
-from scaler.cli.remove_node import Dead, EmptyDir, Force, KeepCordon, Names, Timeout, seconds
-from scaler.cli.shrinking import AllowEven, DaemonSets, shrink
+from scaler.cli.shrinking import (
+    AllowEven,
+    DaemonSets,
+    Dead,
+    EmptyDir,
+    Force,
+    KeepCordon,
+    Names,
+    Timeout,
+    drain_of,
+    shrink,
+)
 from scaler.ui.report import Output
 
 if TYPE_CHECKING:
@@ -48,17 +58,15 @@ def remove_master(
     Exit code 0: all are gone. 4: not fit to be removed. 5: the change is unsafe. 9: a step failed.
     """
     from scaler.app import remove_master as use_case
-    from scaler.plan.plan import Drain
-
-    drain = Drain(
-        timeout=seconds(timeout),
-        force=force,
-        delete_emptydir_data=delete_emptydir_data,
-        ignore_daemonsets=ignore_daemonsets,
-        keep_cordon=keep_cordon,
-    )
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
+        drain = drain_of(
+            timeout,
+            force=force,
+            delete_emptydir_data=delete_emptydir_data,
+            ignore_daemonsets=ignore_daemonsets,
+            keep_cordon=keep_cordon,
+        )
         return use_case.prepare(session, nodes, drain=drain, allow_even=allow_even, dead=dead, progress=progress)
 
     shrink(f"remove-master {' '.join(nodes)}", cluster, prepare, plan=plan, yes=yes, output=output)

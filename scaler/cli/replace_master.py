@@ -8,8 +8,7 @@ import typer
 
 from scaler.cli.given import given_host
 from scaler.cli.options import Cluster, Format, Key, Name, PlanOnly, SshPort, User, Yes
-from scaler.cli.remove_node import Dead, EmptyDir, Force, KeepCordon, Timeout, seconds
-from scaler.cli.shrinking import DaemonSets, shrink
+from scaler.cli.shrinking import DaemonSets, Dead, EmptyDir, Force, KeepCordon, Timeout, drain_of, shrink
 from scaler.ui.report import Output
 
 if TYPE_CHECKING:
@@ -52,18 +51,16 @@ def replace_master(
     """
     from scaler.app import replace_master as use_case
     from scaler.app.add_node import choose
-    from scaler.plan.plan import Drain
-
-    drain = Drain(
-        timeout=seconds(timeout),
-        force=force,
-        delete_emptydir_data=delete_emptydir_data,
-        ignore_daemonsets=ignore_daemonsets,
-        keep_cordon=keep_cordon,
-    )
-    whole = given_host([new], name=name, user=user, port=port, key=key)
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
+        drain = drain_of(
+            timeout,
+            force=force,
+            delete_emptydir_data=delete_emptydir_data,
+            ignore_daemonsets=ignore_daemonsets,
+            keep_cordon=keep_cordon,
+        )
+        whole = given_host([new], name=name, user=user, port=port, key=key)
         chosen = choose(session.cluster, [] if whole else [new], [whole] if whole else [], to_be="master")
         return use_case.prepare(session, old, chosen[0], drain=drain, dead=dead, progress=progress)
 

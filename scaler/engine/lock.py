@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -16,11 +17,13 @@ from scaler.engine.journal import state_dir
 from scaler.errors import LockedError
 from scaler.gateways import orphans
 from scaler.gateways.files import write_atomically
+from scaler.gateways.process import alive
 from scaler.model.holder import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_LOCKS = Path("/proc/locks")
 
 
 @contextmanager
@@ -58,15 +61,21 @@ def note_run(cluster: str, run: str) -> None:
 
 
 def look(cluster: str) -> Holder | None:
-    """Return who holds the lock, None where nobody does; what a killed process wrote is no holder."""
+    """Return who holds the lock, None where nobody does; it is looked at, never taken, so nobody is refused by that."""
     holder = _told(cluster)
-    lock = FileLock(_directory(cluster) / "lock")
+    return holder if holder and _is_held(state_dir() / cluster / "lock", holder.pid) else None
+
+
+def _is_held(lock: Path, pid: int) -> bool:
+    """Look whether any process has a lock on the file; without the kernel's list, whether the holder still runs."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return holder or _told(cluster)
-    lock.release()
-    return None
+        file = lock.stat()
+        where = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+        held = [line.split() for line in _LOCKS.read_text(encoding="ascii").splitlines()]
+    except FileNotFoundError:
+        return lock.exists() and alive(pid)
+    # "1: FLOCK ADVISORY WRITE 1234 fd:01:5678 0 EOF"; one that waits for it has "->" behind its number.
+    return any(where in words for words in held if "->" not in words)
 
 
 def _directory(cluster: str) -> Path:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from scaler.model.base import Value
+from scaler.model.holder import Holder
 
 
 class Unknown(Value):
@@ -122,16 +123,6 @@ class CertificateSeen(Value):
         return self.ends - now
 
 
-class HolderSeen(Value):
-    """Who holds the lock on this machine."""
-
-    user: str = ""
-    host: str = ""
-    pid: int = 0
-    since: datetime | None = None
-    doing: str = ""
-
-
 class LeaseSeen(Value):
     """The Lease in the cluster; nobody holds it where ``holder`` is empty."""
 
@@ -146,7 +137,7 @@ class LeaseSeen(Value):
 
 
 class RunSeen(Value):
-    """A run that has not ended; ``running`` where the lock's holder is at it."""
+    """A run that left hosts half-way, or is at it now (``running``)."""
 
     run: str
     change: str = ""
@@ -181,7 +172,7 @@ class Status(Value):
     missing_nodes: tuple[str, ...] = ()
     foreign_nodes: tuple[str, ...] = ()
     runs: tuple[RunSeen, ...] = ()
-    lock: HolderSeen | None = None
+    lock: Holder | None = None
     lease: LeaseSeen | None = None
     unknown: tuple[Unknown, ...] = ()
 

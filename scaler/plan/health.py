@@ -213,13 +213,13 @@ def _runs(status: Status) -> Iterator[Problem]:
     for run in status.runs:
         if not run.running:
             yield Problem(
-                message=f"run {run.run} ({run.change} {' '.join(run.hosts)}) has not ended",
+                message=f"run {run.run} ({run.change} {' '.join(run.hosts)}) is unfinished",
                 next=f"scaler runs show {run.run}, then scaler runs resume {run.run} or scaler runs rollback {run.run}",
             )
     if status.lease is not None and status.lease.holder and status.lease.expired(status.at):
         yield Problem(
             message=f"Lease kube-system/scaler of {status.lease.holder} is expired, and nobody gave it back",
-            next="see that its run is over, then: scaler unlock",
+            next="see that its run is over, then: scaler unlock --i-checked",
         )
 
 

@@ -160,12 +160,10 @@ def _lines(status: Status) -> Iterator[Text]:
         yield _line("kube-system", ", ".join(told))
     yield _certificates(status)
     for run in status.runs:
-        what = "is running" if run.running else "has not ended"
+        what = "goes on now" if run.running else "is unfinished"
         yield _line("run", f"{run.run} {run.change} {' '.join(run.hosts)} {what}", "" if run.running else BAD)
     if status.lock is not None:
-        lock = status.lock
-        who = f"{lock.user}@{lock.host} (process {lock.pid}): " if lock.pid else ""
-        yield _line("lock", f"{who}{lock.doing}{_since(lock.since)}")
+        yield _line("lock", status.lock.sentence)
     if status.lease is not None and status.lease.holder:
         over = status.lease.expired(status.at)
         words = f"{status.lease.holder}{_since(status.lease.acquired)}{', expired' if over else ''}"

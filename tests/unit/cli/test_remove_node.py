@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from scaler.app import session as sessions
 from scaler.cli.main import app
-from scaler.cli.remove_node import seconds
+from scaler.cli.shrinking import seconds
 from scaler.errors import InputError
 from tests.fakes import world
 from tests.fakes.leaving import inhabit
