@@ -236,11 +236,6 @@ class FakeKube:
                 return "[+]ping ok\n[+]etcd ok\nreadyz check passed\n"
             case ["get", "--raw", "/version"]:
                 return json.dumps({"gitVersion": f"v{self.version}"})
-            case ["get", kinds, *rest, "-o", "json"]:
-                wanted = {_KINDS[kind] for kind in kinds.split(",")}
-                space = rest[1] if rest[:1] == ["-n"] else ""
-                items = [told for (k, s, _), told in self.objects.items() if k in wanted and s == space]
-                return json.dumps({"kind": "List", "items": items})
             case ["version", "-o", "json"]:
                 return json.dumps({"serverVersion": {"gitVersion": f"v{self.version}"}})
             case ["certificate", "approve", *names]:
@@ -259,6 +254,11 @@ class FakeKube:
                 return json.dumps({"items": [p for p in self._all("Pod") if p["spec"]["nodeName"] == on]})
             case ["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"]:
                 return json.dumps({"items": self._all("PodDisruptionBudget")})
+            case ["get", kinds, *rest, "-o", "json"]:
+                wanted = {_KINDS[kind] for kind in kinds.split(",")}
+                space = rest[1] if rest[:1] == ["-n"] else ""
+                items = [told for (k, s, _), told in self.objects.items() if k in wanted and s == space]
+                return json.dumps({"kind": "List", "items": items})
             case ["delete", "pods", *names, "-n", space, "--ignore-not-found", "--force", "--grace-period=0", _]:
                 for name in names:
                     self._ended(self.objects["Pod", space, name])

@@ -2,20 +2,26 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scaler.app import asking, status_hosts
 from scaler.app import status as use_case
+from scaler.engine.events import Event
+from scaler.engine.history import VERSION
+from scaler.engine.journal import Journal
 from scaler.engine.lock import locked
 from scaler.errors import PreflightError, ScalerError, UnreachableError
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.ssh import Said
 from scaler.model.etcd import Alarm
+from scaler.model.inventory import Connection, Host
 from scaler.pki.certificates import Pair, Subject, issue
 from scaler.plan.health import problems
+from scaler.plan.plan import Plan, StepSpec
 from tests.fakes.control_plane import APISERVER, ETCD, FakeControlPlane
 
 if TYPE_CHECKING:
@@ -228,24 +234,30 @@ def test_a_certificate_that_ends_soon_is_told(tmp_path: Path, days: int, expecte
     assert [(problem.message, problem.warning) for problem in found] == expected
 
 
-def test_a_run_that_did_not_end_is_told_and_one_that_is_at_work_is_no_problem(
-    plane: FakeControlPlane, state: Path
-) -> None:
-    runs = state / "runs"
-    runs.mkdir(parents=True)
-    began: dict[str, Any] = {"kind": "run-started", "at": "2026-03-01T01:00:00Z", "run": "a", "hosts": ["m4"]}
-    began["data"] = {"change": "add-master"}
-    ended = {"kind": "run-ended", "at": "2026-03-01T01:00:09Z", "run": "b"}
-    (runs / "a.jsonl").write_text(json.dumps(began) + '\n{"kind": "step-int')
-    (runs / "b.jsonl").write_text(f"{json.dumps({**began, 'run': 'b'})}\n{json.dumps(ended)}\n")
-    assert told(looked(plane)) == ["run a (add-master m4) has not ended"]
-    (runs / "c.jsonl").write_text(json.dumps({**began, "at": "2999-03-01T01:00:00Z"}) + "\n")
-    with locked("prod", "add-node w3"):
-        seen = looked(plane)
+def test_an_unfinished_run_is_told_and_one_that_goes_on_is_no_problem(plane: FakeControlPlane) -> None:
+    at = datetime(2026, 3, 1, 1, tzinfo=UTC)
+
+    def begin(journal: Journal, run: str, host: str) -> None:
+        new = Host(name=host, connection=Connection(address="10.0.0.99"))
+        steps = (StepSpec(step="master_staged", hosts=(host,)),)
+        plan = Plan(change="add-master", cluster="prod", hosts=(new,), steps=steps)
+        journal.hear(Event(kind="run-started", at=at, run=run, hosts=(host,), data=plan.to_json(), version=VERSION))
+
+    with closing(Journal("prod", "a")) as journal:
+        begin(journal, "a", "m4")
+    with closing(Journal("prod", "b")) as journal:
+        begin(journal, "b", "m5")
+        journal.hear(Event(kind="step-intent", at=at, run="b", step="master_staged", hosts=("m5",)))
+        journal.hear(Event(kind="step-done", at=at, run="b", step="master_staged", hosts=("m5",)))
+        journal.hear(Event(kind="run-ended", at=at, run="b", data={"status": "done"}))
+    with closing(Journal("prod", "c")) as journal:
+        begin(journal, "c", "m6")
+        with locked("prod", "add-node w3"):
+            seen = looked(plane)
     assert [(run.run, run.running) for run in seen.runs] == [("a", False), ("c", True)]
     assert seen.lock is not None
     assert seen.lock.doing == "add-node w3"
-    assert told(seen) == ["run a (add-master m4) has not ended"]
+    assert told(seen) == ["run a (add-master m4) is unfinished"]
 
 
 def test_a_lock_that_a_killed_run_left_is_nobodys(plane: FakeControlPlane, state: Path) -> None:
