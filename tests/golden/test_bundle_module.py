@@ -310,7 +310,7 @@ def test_a_host_that_is_anothers_is_not_cleaned(
     kept = {"files": {}, "units": [], "directories": [], "claim": {"cluster": "other", "node": "x"}}
     receipt.write_text(json.dumps(kept))
     claim = {"cluster": "prod", "node": "n1"}
-    args = {"state": "absent", "receipt": str(receipt), "claim": claim, "pods": False}
+    args = {"state": "absent", "receipt": str(receipt), "claim": claim, "pods": False, "operation": OPERATION}
     with patch_module_args(args), pytest.raises(SystemExit):
         module.main()
     told = json.loads(capsys.readouterr().out)
