@@ -79,6 +79,8 @@ def _watch(report: Report, looks: Iterator[tuple[Status, tuple[Problem, ...]]]) 
             _redraw(looks)
         for seen, found in looks:
             _print(report, seen, found)
+            if not report.heard:
+                return
     except KeyboardInterrupt:
         return
     except BrokenPipeError:

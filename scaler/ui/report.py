@@ -41,6 +41,8 @@ class Report:
     def __init__(self, command: str, output: Output) -> None:
         self.command = command
         self.output = output
+        # False once nobody reads standard output any more.
+        self.heard = True
         self._console: Console | None = None
 
     @property
@@ -66,6 +68,7 @@ class Report:
             sys.stdout.flush()
         except BrokenPipeError:
             # Who read has gone, as head does: nothing that a run would end for. The rest is written to nobody.
+            self.heard = False
             nobody = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nobody, sys.stdout.fileno())
             os.close(nobody)

@@ -16,7 +16,7 @@ from tests.lab.writing import Written, writing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.quiet]
 
 NAME = "masters-leave"
 SHAPE = ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "0")
