@@ -36,7 +36,7 @@ def processes():
             continue
         name = os.path.basename(argv[0]) if argv else ""
         if name in COMPONENTS:
-            found[name] = (path.split("/")[2], argv)
+            found.append((name, path.split("/")[2], argv))
     return found
 
 
@@ -106,27 +106,29 @@ def version(pid):
 
 def main():
     asked = json.loads(sys.argv[1])
-    told, found = processes(), {}
-    quota = 0
-    for _, argv in told.values():
+    found, quota, proxy_version = {}, 0, ""
+    running = processes()
+    for name, pid, argv in running:
         for path, block in certificates(argv):
-            found.setdefault(path, []).append(block)
-    if "etcd" in told:
-        words = "\n".join(told["etcd"][1])
-        given = QUOTA.findall(words + "\n" + "\n".join(text_of(path) for path in paths_in(told["etcd"][1])))
-        quota = int(given[0]) if given else 0
-        if asked["etcd"]:
-            try:
-                found["127.0.0.1:2379"] = [shown("127.0.0.1", 2379, *asked["etcd"])]
-            except (OSError, ValueError):
-                pass
-    proxy = told.get("kube-proxy")
+            if block not in found.setdefault(path, []):
+                found[path].append(block)
+        if name == "etcd":
+            given = QUOTA.findall("\n".join(argv + [text_of(path) for path in paths_in(argv)]))
+            quota = int(given[0]) if given else quota
+        if name == "kube-proxy":
+            proxy_version = version(pid)
+    components = {name: argv for name, _, argv in running}
+    if "etcd" in components and asked["etcd"]:
+        try:
+            found["127.0.0.1:2379"] = [shown("127.0.0.1", 2379, *asked["etcd"])]
+        except (OSError, ValueError):
+            pass
     answer = {
-        "components": {name: argv for name, (_, argv) in told.items()},
+        "components": components,
         "certificates": found,
         "quota": quota,
-        "proxy_mode": proxy_mode() if proxy else "",
-        "proxy_version": version(proxy[0]) if proxy else "",
+        "proxy_mode": proxy_mode() if "kube-proxy" in components else "",
+        "proxy_version": proxy_version,
     }
     print(json.dumps(answer))
 
