@@ -25,7 +25,7 @@ LARGEST = 1 << 18
 
 def processes():
     """Return process and argument list of each component of this host's; what is in a container is none."""
-    found, here = {}, os.readlink("/proc/self/ns/pid")
+    found, here = [], os.readlink("/proc/self/ns/pid")
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
             if os.readlink(os.path.join(os.path.dirname(path), "ns", "pid")) != here:

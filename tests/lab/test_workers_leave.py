@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
+from scaler.lab.images import BUSYBOX_TAG
 from scaler.lab.tools import wait_until
-from scaler.model.inventory import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def inhabited(cluster: Cluster) -> Iterator[Inhabited]:
     fresh = {name: cluster.tree(name) for name in NODES}
     code, told = cluster.add(*NODES)
     assert (code, told["data"]["added"]) == (0, [*NODES]), told
-    items = list(objects(Settings.model_fields["verify_image"].default))
+    items = list(objects(BUSYBOX_TAG))
     cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     try:
         wait_until(lambda: ready(cluster) == {"db-0", "db-1"}, "the StatefulSet runs", timeout=60)

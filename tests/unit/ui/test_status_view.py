@@ -92,7 +92,7 @@ def test_what_is_not_known_is_said_and_never_well() -> None:
 
 def test_a_problem_comes_with_what_to_do_next() -> None:
     told = shown(status(runs=(RunSeen(run="20260301-1", change="add-master", hosts=("m4",)),)))
-    assert "✗ run 20260301-1 (add-master m4) has not ended" in told
+    assert "✗ run 20260301-1 (add-master m4) is unfinished" in told
     assert "scaler runs resume 20260301-1" in told
 
 
