@@ -32,6 +32,10 @@ The cluster stays up. Try next:
   $scaler add-node n3 --cluster $lab --plan     what would be done, nothing is
   $scaler add-node n3 --cluster $lab            do it
   $scaler add-node n1 --cluster $lab --yes      what is there already stays as it is
+  $scaler remove-node n2 --cluster $lab         pods move, the node goes, its host is given back
+  $scaler replace-master m3 n3 --cluster $lab --plan    what it would take to put another host in m3's place
+  $scaler status --cluster $lab                 everything on one screen
+  $scaler runs list --cluster $lab              what was done, and what is unfinished
   $scaler lab do kill m1 --name $lab            lose a master; then: $scaler kubectl --cluster $lab -- get nodes
   $scaler lab do kill lb1 --name $lab           lose the load balancer that has the VIP: the other one takes it
   $scaler lab do kill n2 --name $lab            a power cut; then: $scaler kubectl --cluster $lab -- get nodes -w
