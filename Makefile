@@ -11,7 +11,7 @@ MINUTES ?= 10
 PACKAGES := mmdebstrap systemd-container iproute2 iptables e2fsprogs openssh-client util-linux mount procps dpkg-dev \
     golang-go golang-github-modern-go-reflect2-dev python3-venv git
 
-.PHONY: demo test check bench soak format clean packages
+.PHONY: demo test check bench killed soak format clean packages
 .DELETE_ON_ERROR:
 
 help:
@@ -35,7 +35,11 @@ check: $(BIN)/.installed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint .
 	ANSIBLE_ROLES_PATH=playbooks/roles $(BIN)/ansible-lint --offline --profile production playbooks
-	$(BIN)/python -m pytest tests -m "not ansible and not lab and not cloud"
+	$(BIN)/python -m pytest tests -m "not ansible and not lab and not cloud and not long"
+
+## make killed  the controller killed after each event of its journal, half an hour (takes root)
+killed: $(BIN)/.installed packages
+	$(BIN)/python -m pytest tests -m long
 
 ## make soak    random faults between random changes, for MINUTES, from SEED (takes root)
 soak: $(BIN)/.installed packages

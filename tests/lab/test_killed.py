@@ -17,7 +17,7 @@ from tests.lab.writing import Written, writing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 NAME = "killed"
 UP = ("--vip", "--loadbalancers", "2", "--masters", "3", "--workers", "1")
