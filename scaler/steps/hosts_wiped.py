@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError
-from scaler.gateways.clock import wait_until
 from scaler.gateways.ssh import on_each
 from scaler.steps.base import Irreversible, played
-from scaler.steps.leaving import Found, look_at, not_ours, seen
+from scaler.steps.leaving import look_at, not_ours, seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,25 +60,14 @@ class HostsWiped(Irreversible):
         return failures
 
     def _proof(self, world: World, host: Host) -> str:
-        """Return why ``host`` must not be cleaned; one that is away for a while is waited for."""
+        """Return why ``host`` must not be cleaned."""
         group = world.plan.leaves or "workers"
-        told: list[ScalerError] = []
-
-        def answers() -> bool:
-            try:
-                found.append(look_at(world.ssh, host, group))
-            except ScalerError as e:
-                told[:] = [e]
-            return bool(found)
-
-        found: list[Found] = []
-        if not wait_until(world.clock, answers, timeout=world.cluster.settings.reconnect_seconds, every=1.0):
-            raise told[0]
+        found = look_at(world.ssh, host, group)
         known = seen(world.plan, host.name).machine_id
-        if found[0].machine_id != known:
-            return f"it is another machine than was planned for (machine-id {found[0].machine_id}, not {known})"
-        wrong = not_ours(found[0], host, world.cluster.name)
-        if not wrong and found[0].claim is None and found[0].kubelet and group == "workers":
+        if found.machine_id != known:
+            return f"it is another machine than was planned for (machine-id {found.machine_id}, not {known})"
+        wrong = not_ours(found, host, world.cluster.name)
+        if not wrong and found.claim is None and found.kubelet and group == "workers":
             world.later[host.name] = (
                 "scaler did not install it and does not know which files to take away: "
                 "they stay; its kubelet is stopped and disabled"
