@@ -124,6 +124,7 @@ class Operation:
         self.name: str = module.params["operation"]
         self.result = RUNNING / f"{self.name}.json"
         self.detached = False
+        self.unit = ""
         self.lock = -1
 
     def begin(self) -> None:
@@ -175,7 +176,7 @@ class Operation:
             return
         unit, own = f"scaler-{self.name}.scope", str(os.getpid())
         manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-        asked = ["ssa(sv)a(sa(sv))", unit, "fail", "1", "PIDs", "au", "1", own, "0"]
+        asked = ["ssa(sv)a(sa(sv))", unit, "fail", "2", "PIDs", "au", "1", own, "TimeoutStopUSec", "t", "1000000", "0"]
         why = ""
         try:
             done = subprocess.run(
@@ -193,6 +194,7 @@ class Operation:
             if time.monotonic() > deadline:
                 why = f"it is not in {unit} after {SCOPE_SECONDS:g} s"
             time.sleep(0.002)
+        self.unit = "" if why else unit
         if why:
             self.module.warn(f"this change has no unit of its own and may end with the connection: {why}")
 
@@ -206,7 +208,14 @@ class Operation:
         finally:
             sys.stdout.flush()
             self.result.with_suffix(".new").replace(self.result)
+            self.end_the_unit()
             os._exit(0)
+
+    def end_the_unit(self) -> None:
+        """Have systemd forget the unit: in a container with cgroup v1 it is not told that nobody is left in it."""
+        if self.unit:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            systemctl("stop", "--no-block", self.unit)
 
     def tell(self, text: str) -> NoReturn:
         """Tell Ansible what the operation came to; the result stays until it is known to have arrived."""

@@ -39,7 +39,7 @@ def state(host: Host, unit: str) -> str:
 
 
 def units_of_ours(host: Host) -> list[str]:
-    told = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend", "scaler-*"]).out
+    told = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend", "scaler-*.scope"]).out
     return [line.split()[0] for line in told.splitlines()]
 
 
