@@ -29,6 +29,7 @@ DATA: dict[str, type] = {
     "plan": dict,
     "run": str,
     "added": list,
+    "removed": list,
     "present": list,
     "failed": dict,
     "left": dict,
@@ -37,7 +38,22 @@ DATA: dict[str, type] = {
     "changed": bool,
     "later": dict,
 }
-PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
+PLAN = {
+    "change",
+    "cluster",
+    "hosts",
+    "steps",
+    "present",
+    "warnings",
+    "untouched",
+    "on_failure",
+    "makes",
+    "leaves",
+    "dead",
+    "drain",
+    "seen",
+    "pods",
+}
 
 
 @pytest.fixture
