@@ -49,6 +49,7 @@ PLAN = {
     "on_failure",
     "makes",
     "leaves",
+    "joins",
     "dead",
     "drain",
     "seen",

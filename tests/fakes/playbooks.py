@@ -67,7 +67,7 @@ class FakePlaybooks:
         return done
 
     def _place(self, playbook: str, name: str, variables: dict[str, Any]) -> None:
-        if playbook in {"worker_remove.yml", "master_remove.yml"}:
+        if playbook.endswith("_remove.yml"):
             self.hosts.pop(name, None)
             return
         placed = self.hosts.setdefault(name, Placed())

@@ -104,4 +104,4 @@ def test_a_master_loses_its_workers_files_first(tmp_path: Path) -> None:
 
     fakes.playbooks.fail = failing
     assert STEP.apply(fakes.world, fakes.hosts) == {}
-    assert ran == ["worker_remove.yml", "master_remove.yml"]
+    assert ran == ["worker_remove.yml", "master_remove.yml", "loadbalancer_remove.yml"]
