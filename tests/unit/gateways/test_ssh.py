@@ -10,6 +10,7 @@ from scaler.errors import ScalerError, UnreachableError
 from scaler.gateways import ssh
 from scaler.gateways.ssh import (
     HostKeyError,
+    LoginError,
     LostError,
     ParamikoSsh,
     PatientSsh,
@@ -161,7 +162,7 @@ class Failing(paramiko.SSHClient):
     ("error", "kind", "told"),
     [
         (paramiko.BadHostKeyException("n1", KEY, OTHER), HostKeyError, "the host's key changed: it shows"),
-        (paramiko.AuthenticationException("no"), UnreachableError, "the key is not accepted"),
+        (paramiko.AuthenticationException("no"), LoginError, "the key is not accepted"),
         (ConnectionRefusedError(111, "Connection refused"), UnreachableError, "Connection refused"),
         (TimeoutError(), UnreachableError, "SSH does not answer: no answer"),
         (paramiko.SSHException("Error reading SSH protocol banner"), UnreachableError, "SSH protocol banner"),
