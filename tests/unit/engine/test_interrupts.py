@@ -10,7 +10,7 @@ import pytest
 from scaler.engine.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -21,6 +21,14 @@ def heard() -> list[str]:
 @pytest.fixture
 def hear(heard: list[str]) -> Callable[[], None]:
     return lambda: heard.append("first")
+
+
+@pytest.fixture(autouse=True)
+def _terminal() -> Iterator[None]:
+    """Be a program at a terminal, however these tests were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
