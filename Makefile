@@ -24,7 +24,7 @@ demo: $(BIN)/.installed packages
 ## make test    every test: linters, unit tests, and the lab's real hosts (takes root)
 test: check packages
 	@# Two labs at a time, but for what measures how long clients wait.
-	$(BIN)/python -m pytest tests -m "(ansible or lab or cloud) and not quiet" -n 2 --dist loadgroup --durations=15
+	$(BIN)/python -m pytest tests -m "(ansible or lab or cloud) and not quiet" -n 2 --dist loadscope --durations=15
 	$(BIN)/python -m pytest tests -m "quiet" --durations=15
 
 ## make check   linters, types, unit tests: for every commit

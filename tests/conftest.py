@@ -6,11 +6,15 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab.writing import FIGURES
+
+if TYPE_CHECKING:
+    import pytest
 
 # A busy machine is no reason for a property to fail.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -39,8 +43,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write(told.read_text())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one lab in one process; two processes then work on two labs at a time."""
-    for item in items:
-        module = Path(item.nodeid.partition("::")[0]).stem
-        item.add_marker(pytest.mark.xdist_group("test" if "cluster" in getattr(item, "fixturenames", ()) else module))
+class OneLabEach(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests of one lab in one process, and those that change this machine by Ansible in one too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if not path.startswith("tests/lab/"):
+            return "this machine"
+        # A module that makes a lab has it for itself; all others have the session's.
+        return path if "made(" in Path(path).read_text(encoding="utf-8") else "the session's lab"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Let each process work on one lab at a time."""
+    return OneLabEach(config, log)
