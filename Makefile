@@ -11,7 +11,7 @@ MINUTES ?= 10
 PACKAGES := mmdebstrap systemd-container iproute2 iptables e2fsprogs openssh-client util-linux mount procps dpkg-dev \
     golang-go golang-github-modern-go-reflect2-dev python3-venv git
 
-.PHONY: demo test check bench killed soak format clean packages
+.PHONY: demo test check bench long soak format clean packages
 .DELETE_ON_ERROR:
 
 help:
@@ -23,9 +23,7 @@ demo: $(BIN)/.installed packages
 
 ## make test    every test: linters, unit tests, and the lab's real hosts (takes root)
 test: check packages
-	@# Two labs at a time, but for what measures how long clients wait.
-	$(BIN)/python -m pytest tests -m "(ansible or lab or cloud) and not quiet" -n 2 --dist loadscope --durations=15
-	$(BIN)/python -m pytest tests -m "quiet" --durations=15
+	$(BIN)/python -m pytest tests -m "(ansible or lab or cloud) and not long" --durations=15
 
 ## make check   linters, types, unit tests: for every commit
 check: $(BIN)/.installed
@@ -35,11 +33,11 @@ check: $(BIN)/.installed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint .
 	ANSIBLE_ROLES_PATH=playbooks/roles $(BIN)/ansible-lint --offline --profile production playbooks
-	$(BIN)/python -m pytest tests -m "not ansible and not lab and not cloud and not long"
+	$(BIN)/python -m pytest tests -n 2 -m "not ansible and not lab and not cloud and not long"
 
-## make killed  the controller killed after each event of its journal, half an hour (takes root)
-killed: $(BIN)/.installed packages
-	$(BIN)/python -m pytest tests -m long
+## make long    what takes long on real hosts: each event killed, masters that leave and die, slow links (takes root)
+long: $(BIN)/.installed packages
+	$(BIN)/python -m pytest tests -m long --durations=15
 
 ## make soak    random faults between random changes, for MINUTES, from SEED (takes root)
 soak: $(BIN)/.installed packages

@@ -1,4 +1,4 @@
-"""What holds for all tests: the same examples each time, one lab's tests together, what writers came to at the end."""
+"""What holds for all tests: the same examples each time, and what the writers came to at the end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
-from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab.writing import FIGURES
 
@@ -41,19 +40,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told.exists():
         terminalreporter.section("writers")
         terminalreporter.write(told.read_text())
-
-
-class OneLabEach(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps the tests of one lab in one process, and those that change this machine by Ansible in one too."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        if not path.startswith("tests/lab/"):
-            return "this machine"
-        # A module that makes a lab has it for itself; all others have the session's.
-        return path if "made(" in Path(path).read_text(encoding="utf-8") else "the session's lab"
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Let each process work on one lab at a time."""
-    return OneLabEach(config, log)

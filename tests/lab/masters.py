@@ -46,6 +46,20 @@ def voters(cluster: Cluster) -> set[str]:
     return {name for name, member in members(cluster).items() if not member.get("isLearner")}
 
 
+def lead(cluster: Cluster, name: str) -> None:
+    """Make ``name`` etcd's leader."""
+    wanted = members(cluster)[name]["ID"]
+
+    def leads() -> bool:
+        now = etcdctl(cluster, "endpoint", "status")[0]["Status"]["leader"]
+        on = next(called for called, member in members(cluster).items() if member["ID"] == now)
+        if on != name:
+            etcdctl(cluster, "move-leader", f"{wanted:x}", on=on, check=False)
+        return on == name
+
+    wait_until(leads, f"{name} leads", timeout=30)
+
+
 class Masters:
     """The one cluster of a test module, with as many masters as a test asks for."""
 

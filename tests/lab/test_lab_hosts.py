@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.quiet,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab takes root"),
 ]
 

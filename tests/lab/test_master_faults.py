@@ -215,6 +215,7 @@ def slow(host: Host, rate: str) -> Iterator[None]:
         run(["tc", "qdisc", "del", "dev", link, "root"])
 
 
+@pytest.mark.long
 def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_progress(masters: Masters) -> None:
     masters.at(2)
     cluster = masters.cluster
@@ -236,6 +237,7 @@ def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_p
     etcdctl(cluster, "del", "--prefix", "junk/")
 
 
+@pytest.mark.long
 def test_a_master_that_dies_between_its_promotion_and_its_api_server_is_finished_by_the_same_command(
     masters: Masters,
 ) -> None:
@@ -258,6 +260,7 @@ def test_a_master_that_dies_between_its_promotion_and_its_api_server_is_finished
     must_have_written(written)
 
 
+@pytest.mark.long
 def test_a_load_balancer_that_is_lost_on_the_way_stops_before_the_other_is_told(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster
@@ -406,6 +409,7 @@ urllib.request.urlopen(urllib.request.Request(url, sys.argv[1].encode()), contex
 """
 
 
+@pytest.mark.long
 def test_data_that_a_member_calls_corrupt_refuses_the_change(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster

@@ -12,13 +12,13 @@ import pytest
 from scaler.lab import lab
 from scaler.lab.tools import wait_until
 from tests.lab.conftest import Cluster, kept, made
-from tests.lab.masters import Masters, equal, members, voters
+from tests.lab.masters import Masters, equal, lead, members, voters
 from tests.lab.writing import Written, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.lab, pytest.mark.quiet]
+pytestmark = pytest.mark.lab
 
 KINDS = {
     "haproxy": ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2"),
@@ -153,3 +153,18 @@ def test_a_balancer_that_dies_is_replaced_by_the_other(grown: Grown) -> None:
 def _holds_vip(cluster: Cluster, name: str) -> bool:
     vip = re.findall(r"^vip: (\S+)", cluster.variables.read_text(), re.MULTILINE)[0]
     return f" {vip}/" in cluster.hosts[name].exec(["ip", "-o", "address", "show"]).out
+
+
+@pytest.mark.parametrize("grown", ["haproxy"], indirect=True)
+def test_its_leader_leaves_and_no_write_fails_or_waits_half_a_second(grown: Grown) -> None:
+    """Last, since the others look at three masters; test_masters_leave looks at all that a leaving master does."""
+    cluster = grown.cluster
+    lead(cluster, "m2")
+    with writing(cluster.where, f"leaves-{secrets.token_hex(3)}") as written:
+        code, envelope = cluster.change("remove-master", "m2", "--allow-even")
+    assert (code, envelope["data"]["removed"]) == (0, ["m2"]), envelope
+    assert written.clean, written.told
+    assert voters(cluster) == {"m1", "m3"}
+    assert equal(envelope), envelope["data"]["measures"]["sets"]
+    assert set(cluster.nodes()) == {"m1", "m3"}
+    assert cluster.processes("m2") == {}

@@ -10,13 +10,13 @@ import pytest
 from scaler.lab import lab
 from scaler.lab.tools import wait_until
 from tests.lab.conftest import Cluster, kept, made
-from tests.lab.masters import Masters, equal, etcdctl, members, voters
+from tests.lab.masters import Masters, equal, lead, voters
 from tests.lab.writing import Written, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.lab, pytest.mark.quiet]
+pytestmark = pytest.mark.long
 
 NAME = "masters-leave"
 SHAPE = ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "0")
@@ -40,31 +40,13 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         masters.at(1)
         fresh = masters._tree("m2")
         masters.at(3)
-        _lead(cluster, "m2")
+        lead(cluster, "m2")
         with writing(cluster.where, f"leaves-{secrets.token_hex(3)}") as written:
             code, envelope = cluster.change("remove-master", "m2", "--allow-even")
         yield Left(masters, cluster, fresh, code, envelope, written)
     finally:
         if not kept():
             lab.down(NAME)
-
-
-def _lead(cluster: Cluster, name: str) -> None:
-    """Make ``name`` the leader."""
-    wanted = members(cluster)[name]["ID"]
-
-    def leads() -> bool:
-        on = next(n for n, m in members(cluster).items() if m["ID"] == _leader(cluster))
-        if on != name:
-            etcdctl(cluster, "move-leader", f"{wanted:x}", on=on, check=False)
-        return bool(_leader(cluster) == wanted)
-
-    wait_until(leads, f"{name} leads", timeout=30)
-
-
-def _leader(cluster: Cluster) -> int:
-    leader: int = etcdctl(cluster, "endpoint", "status")[0]["Status"]["leader"]
-    return leader
 
 
 def test_the_leader_has_left_and_every_set_is_equal(left: Left) -> None:
