@@ -176,7 +176,9 @@ class Operation:
             return
         unit, own = f"scaler-{self.name}.scope", str(os.getpid())
         manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-        asked = ["ssa(sv)a(sa(sv))", unit, "fail", "2", "PIDs", "au", "1", own, "TimeoutStopUSec", "t", "1000000", "0"]
+        # Where systemd is not told that nobody is left in it, its end is a timeout; that is no failed unit to keep.
+        forgotten = ["TimeoutStopUSec", "t", "1000000", "CollectMode", "s", "inactive-or-failed"]
+        asked = ["ssa(sv)a(sa(sv))", unit, "fail", "3", "PIDs", "au", "1", own, *forgotten, "0"]
         why = ""
         try:
             done = subprocess.run(
