@@ -36,7 +36,7 @@ class Grown(NamedTuple):
     before: dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module", params=sorted(KINDS))
+@pytest.fixture(scope="module", params=["haproxy", "local", pytest.param("nginx", marks=pytest.mark.long)])
 def grown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
     """Grow it, while a writer writes where clients are: through the VIP, or from a worker through its own balancer."""
     kind, name = request.param, f"grow-{request.param}"
