@@ -188,6 +188,7 @@ def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Clus
     assert "n1:" in cluster.inventory.read_text().split("standby:")[0]
 
 
+@pytest.mark.long
 def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(cluster: Cluster, tmp_path: Path) -> None:
     text = cluster.variables.read_text()
     cluster.variables.write_text(text + "lease_seconds: 30\n")
@@ -239,6 +240,7 @@ def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluste
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
+@pytest.mark.long
 def test_a_second_interruption_ends_the_run_at_once_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
     began = 0.0
     with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
@@ -303,6 +305,7 @@ def test_an_inventory_edited_meanwhile_is_not_overwritten(cluster: Cluster) -> N
     assert "# by hand" in cluster.inventory.read_text()
 
 
+@pytest.mark.long
 def test_the_operators_proxy_is_asked_for_nothing_and_known_to_no_host(cluster: Cluster) -> None:
     # Nobody listens there, so whatever went by it would fail.
     proxy = "http://proxy-of-the-operator.invalid:9"

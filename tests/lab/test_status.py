@@ -99,6 +99,7 @@ def test_with_the_api_server_stopped_etcd_and_hosts_are_shown(looks: Looks) -> N
     assert any(problem.startswith("master m1: its API server is not ready") for problem in seen.problems)
 
 
+@pytest.mark.long
 def test_with_etcd_stopped_its_member_is_not_healthy(looks: Looks) -> None:
     with looks.stopped("m1", "etcd"):
         seen = looks.look()
@@ -107,6 +108,7 @@ def test_with_etcd_stopped_its_member_is_not_healthy(looks: Looks) -> None:
     assert "etcd: 0 of 1 voters are known to be healthy; quorum is 1" in seen.problems
 
 
+@pytest.mark.long
 def test_a_host_that_is_cut_off_is_not_known_in_time(looks: Looks) -> None:
     lb = next(name for name in looks.cluster.hosts if name.startswith("lb"))
     looks.cluster.hosts[lb].cut()
