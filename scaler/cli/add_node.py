@@ -16,7 +16,7 @@ from scaler.cli.options import (
     SshPort,
     User,
     Yes,
-    confirm,
+    carry_out,
     warn_of_unfinished,
 )
 from scaler.ui.report import Output, reporting
@@ -53,9 +53,6 @@ def add_node(
         from scaler.app.session import opened, read_cluster
         from scaler.cli.given import given_host
         from scaler.engine.lock import locked
-        from scaler.ui import outcome as ending
-        from scaler.ui import plan_view
-        from scaler.ui.progress import Progress
 
         new = given_host(hosts, name=name, user=user, port=port, key=key)
         report.say(f"reading the inventory of {cluster}")
@@ -64,14 +61,7 @@ def add_node(
         with locked(known.name, f"add-node {' '.join(h.name for h in chosen)}"), opened(known) as session:
             warn_of_unfinished(report, known.name)
             ready = use_case.prepare(session, chosen, keep_going=keep_going, progress=report.say)
-            if output is Output.text:
-                plan_view.show(ready.plan, known.settings)
-            run = None
-            if not plan and not ready.plan.empty:
-                confirm(report, yes=yes)
-                run = session.run(ready.plan, [Progress(report)])
-            error = None if plan else ending.error(run, ready.refused)
-            report.result(ending.data(ready.plan, run, ready.refused), lambda: ending.show(run), error)
+            carry_out(report, session, ready.plan, plan=plan, yes=yes, refused=ready.refused)
 
 
 def register(app: typer.Typer) -> None:

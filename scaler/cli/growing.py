@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from scaler.cli.options import confirm, warn_of_unfinished
+from scaler.cli.options import carry_out, warn_of_unfinished
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
@@ -42,9 +42,6 @@ def grow(
         from scaler.app.add_node import choose
         from scaler.app.session import opened, read_cluster
         from scaler.engine.lock import locked
-        from scaler.ui import outcome as ending
-        from scaler.ui import plan_view
-        from scaler.ui.progress import Progress
 
         whole = new()
         report.say(f"reading the inventory of {cluster}")
@@ -53,11 +50,4 @@ def grow(
         with locked(known.name, f"{verb} {' '.join(host.name for host in chosen)}"), opened(known) as session:
             warn_of_unfinished(report, known.name)
             wanted = prepare(session, chosen, allow_even=allow_even, progress=report.say)
-            if output is Output.text:
-                plan_view.show(wanted, known.settings)
-            run = None
-            if not plan and not wanted.empty:
-                confirm(report, yes=yes)
-                run = session.run(wanted, [Progress(report)])
-            error = None if plan else ending.error(run, {})
-            report.result(ending.data(wanted, run, {}), lambda: ending.show(run), error)
+            carry_out(report, session, wanted, plan=plan, yes=yes)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the question before a change."""
+"""Options that several commands share, and what each does with its plan: show, ask, run, tell."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from scaler.errors import AbortedError, InputError
 from scaler.ui.report import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scaler.app.session import Session
+    from scaler.plan.plan import Plan
     from scaler.ui.report import Report
 
 Cluster = Annotated[
@@ -50,3 +54,31 @@ def confirm(report: Report, *, yes: bool) -> None:
         raise InputError("nobody can be asked here", hint="say --yes, or look first with --plan")
     if not typer.confirm("Do this?"):
         raise AbortedError("not done: you said no")
+
+
+def carry_out(
+    report: Report,
+    session: Session,
+    wanted: Plan,
+    *,
+    plan: bool,
+    yes: bool,
+    refused: Mapping[str, str] | None = None,
+) -> None:
+    """Show what is ``wanted``, ask, do it unless only the ``plan`` was asked for, and end with what came of it.
+
+    ``refused`` are hosts that are not in it, and why.
+    """
+    from scaler.ui import outcome as ending
+    from scaler.ui import plan_view
+    from scaler.ui.progress import Progress
+
+    if report.output is Output.text:
+        plan_view.show(wanted, session.cluster.settings)
+    run = None
+    if not plan and not wanted.empty:
+        confirm(report, yes=yes)
+        run = session.run(wanted, [Progress(report)])
+    others = dict(refused or {})
+    error = None if plan else ending.error(run, others)
+    report.result(ending.data(wanted, run, others), lambda: ending.show(run), error)

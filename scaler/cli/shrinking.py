@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaler.cli.options import confirm, warn_of_unfinished
+from scaler.cli.options import carry_out, warn_of_unfinished
 from scaler.errors import InputError
 from scaler.ui.report import Output, reporting
 
@@ -70,20 +70,10 @@ def shrink(
     with reporting(doing.split(maxsplit=1)[0], output) as report:
         from scaler.app.session import opened, read_cluster
         from scaler.engine.lock import locked
-        from scaler.ui import outcome as ending
-        from scaler.ui import plan_view
-        from scaler.ui.progress import Progress
 
         report.say(f"reading the inventory of {cluster}")
         known = read_cluster(cluster)
         with locked(known.name, doing), opened(known) as session:
             warn_of_unfinished(report, known.name)
             wanted = prepare(session, report.say)
-            if output is Output.text:
-                plan_view.show(wanted, known.settings)
-            run = None
-            if not plan and not wanted.empty:
-                confirm(report, yes=yes)
-                run = session.run(wanted, [Progress(report)])
-            error = None if plan else ending.error(run, {})
-            report.result(ending.data(wanted, run, {}), lambda: ending.show(run), error)
+            carry_out(report, session, wanted, plan=plan, yes=yes)
