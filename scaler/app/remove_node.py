@@ -16,6 +16,7 @@ from scaler.plan import pods as fates
 from scaler.plan.plan import Drain, Seen
 from scaler.plan.recipes import remove_node
 from scaler.plan.recipes.remove_node import Named
+from scaler.steps import sets
 from scaler.steps.leaving import look_at, not_ours
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from scaler.plan.pods import Leaving
     from scaler.steps.leaving import Found
 
-MASTER_ROLES = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _NAME: TypeAdapter[str] = TypeAdapter(NodeName)
 
 
@@ -111,7 +111,7 @@ def _must_be_a_name(name: str) -> None:
 
 
 def _must_be_a_worker(cluster: Cluster, name: str, node: Node | None) -> None:
-    labelled = node is not None and any(role in node.metadata.labels for role in MASTER_ROLES)
+    labelled = node is not None and any(role in node.metadata.labels for role in sets.ROLES)
     if labelled or any(host.name == name for host in cluster.masters):
         raise InputError(f"{name} is a master", hint=f"scaler remove-master {name}")
     if any(host.name == name for host in cluster.etcd):

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from scaler import steps
 from scaler.engine.events import Event
 from scaler.engine.journal import is_open, lines, runs_dir
+from scaler.engine.undo import has_something_to_take_back
 from scaler.errors import InputError
 from scaler.plan.plan import Plan
-from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 VERSION = 1
 """The form of the journals that this scaler writes, and goes on with."""
 
-SETTLED = {"done", "failed"}
 ROLLBACK = "rollback"
 
 
@@ -139,8 +138,8 @@ class Run:
     def _left_no_trace(self, name: str) -> bool:
         """Tell whether the failed host had only steps before it failed that have nothing to take back."""
         gives_back = self.plan is not None and self.plan.on_failure != "stop"
-        only = all(isinstance(steps.find(step), Irreversible) for step in self.begun[name] if step in known_steps())
-        return gives_back and name in self.failed and name not in self.left and only
+        kept = has_something_to_take_back([step for step in self.begun[name] if step in known_steps()])
+        return gives_back and name in self.failed and name not in self.left and not kept
 
     def must_be_understood(self) -> Plan:
         """Return the plan; raises InputError where the journal is not this scaler's to go on with."""
