@@ -15,6 +15,15 @@ code    class                meaning
 9       StepError            a step failed and what it did was undone
 10      AbortedError         the operator said no, or interrupted the run
 11      LabError             the lab on this machine could not be made, used or taken down
+13      CloudError           a cloud refused or failed, and no other code describes it
+14      CredentialsError     a cloud does not know the caller, or does not let it do this
+15      ConflictError        a cloud is changing the pool already, or somebody changed it in between; try again later
+16      QuotaError           a limit of the account, the cluster or the pool at the cloud is reached
+17      SoldOutError         the cloud has no such machines left, there and now
+18      ThrottledError       the cloud took no more requests, also after they were repeated
+19      AmbiguousError       a request was sent and its answer was lost: nobody knows whether it was done
+20      NotOfferedError      this cloud does not offer that at all
+21      StillGoingError      the cloud was not done within the time; it goes on, and so does the run when resumed
 ======  ===================  ==========================================================================
 
 Exit code 2 is also what the command-line parser gives for an unknown option; scripts that need to tell them
@@ -99,6 +108,81 @@ class AbortedError(ScalerError):
 
     exit_code = 10
     kind = "aborted"
+
+
+class CloudError(ScalerError):
+    """A cloud refused or failed; the message ends with the cloud's own code and the request's ID.
+
+    ``transient`` tells that the same request may succeed soon, as behind a 5xx.
+    """
+
+    exit_code = 13
+    kind = "cloud"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", request: str = "", transient: bool = False
+    ) -> None:
+        told = ", ".join(filter(None, [code, f"request {request}" if request else ""]))
+        super().__init__(f"{message} ({told})" if told else message, hint=hint)
+        self.code = code
+        self.request = request
+        self.transient = transient
+
+
+class CredentialsError(CloudError):
+    """The cloud does not know the caller, or does not let it do this."""
+
+    exit_code = 14
+    kind = "credentials"
+
+
+class ConflictError(CloudError):
+    """The cloud is changing the pool already, or somebody changed it in between."""
+
+    exit_code = 15
+    kind = "conflict"
+
+
+class QuotaError(CloudError):
+    """A limit of the account, the cluster or the pool is reached."""
+
+    exit_code = 16
+    kind = "quota"
+
+
+class SoldOutError(CloudError):
+    """The cloud has no such machines left."""
+
+    exit_code = 17
+    kind = "sold-out"
+
+
+class ThrottledError(CloudError):
+    """The cloud takes no more requests for now; nothing was done."""
+
+    exit_code = 18
+    kind = "throttled"
+
+
+class AmbiguousError(CloudError):
+    """A request was sent and its answer was lost."""
+
+    exit_code = 19
+    kind = "ambiguous"
+
+
+class NotOfferedError(CloudError):
+    """The cloud does not offer that."""
+
+    exit_code = 20
+    kind = "not-offered"
+
+
+class StillGoingError(CloudError):
+    """The cloud was not done within the time, and goes on."""
+
+    exit_code = 21
+    kind = "still-going"
 
 
 class LabError(ScalerError):
