@@ -22,8 +22,9 @@ from scaler.steps.leaving import look_at, not_ours
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scaler.app.runner import Runner
     from scaler.app.session import Session
-    from scaler.model.inventory import Cluster
+    from scaler.model.inventory import Cluster, Subject
     from scaler.model.state import ClusterState, Node
     from scaler.plan.plan import Plan
     from scaler.plan.pods import Leaving
@@ -168,7 +169,7 @@ def must_be_dead(session: Session, state: ClusterState, hosts: Sequence[Host]) -
     return seen
 
 
-def pods_of(session: Session, state: ClusterState, hosts: Sequence[Host]) -> tuple[Leaving, ...]:
+def pods_of(session: Runner, state: ClusterState, hosts: Sequence[Subject]) -> tuple[Leaving, ...]:
     """Tell what becomes of each pod of the hosts' Nodes."""
     names = [host.name for host in hosts if state.node(host.name)]
     if not names:

@@ -46,6 +46,11 @@ class Prepared(NamedTuple):
 def prepare(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Callable[[str], None]) -> Prepared:
     """Look at what is there of what ``run`` began, and tell what can be taken back; nothing is changed."""
     intended = run.must_be_understood()
+    if not isinstance(intended, Plan):
+        raise InputError(
+            f"run {run.name} changed pools of a managed cluster",
+            hint="scaler runs show tells the size before; scaler scale --to goes there",
+        )
     if intended.rolls_back:
         raise InputError(f"run {run.name} is a rollback", hint="scaler runs resume goes on with the run it took back")
     if intended.change == "init":

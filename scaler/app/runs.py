@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaler.engine import history
 from scaler.errors import InputError
+from scaler.plan.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from scaler.app.session import Session
     from scaler.engine.history import Run
     from scaler.model.inventory import Cluster, Host
-    from scaler.plan.plan import Plan
 
 
 def warning(cluster: str) -> str:
@@ -68,6 +68,8 @@ def resumed(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Ca
     Hosts that a later run took over are that run's. The journal is believed for what was intended, and no further.
     """
     intended = run.must_be_understood()
+    if not isinstance(intended, Plan):
+        raise InputError(f"run {run.name} changed pools of a managed cluster")
     others = history.taken_over(run, all_runs)
     hosts = [_as_it_is_now(session.cluster, host) for host in intended.hosts if host.name not in others]
     if not hosts and intended.hosts:

@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.app import cloud_session
+from scaler.app.cloud_session import CloudSession
+from scaler.app.runner import Runner, new_run_id
 from scaler.drivers import cni, lb
-from scaler.engine import lock
-from scaler.engine.events import Event
-from scaler.engine.interrupts import Interrupts
-from scaler.engine.journal import Journal, facts, journalled, state_dir
-from scaler.engine.lease import Lease, held
-from scaler.engine.run import Engine, Outcome
-from scaler.errors import ScalerError
-from scaler.gateways import inventory, tls
+from scaler.engine.journal import facts, state_dir
+from scaler.errors import InputError, NotOfferedError, ScalerError
+from scaler.gateways import cloud_inventory, inventory, tls
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
 from scaler.gateways.playbooks import RunnerPlaybooks
 from scaler.gateways.private import private_directory
-from scaler.gateways.process import alive
 from scaler.gateways.ssh import ParamikoSsh, PatientSsh
 from scaler.gateways.store import Binary, Store, cache_dir
-from scaler.plan.recipes.init import CHANGE as INIT
+from scaler.model.cloud_cluster import CloudCluster
+from scaler.plan.plan import Plan
 from scaler.steps.base import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Observer
+    from scaler.engine.run import Outcome
     from scaler.gateways.etcd import Etcd
-    from scaler.gateways.lease import Held
     from scaler.model.inventory import Cluster, Host
-    from scaler.plan.plan import Plan
+    from scaler.plan.plan import AnyPlan
 
 
 @dataclass
-class Session:
+class Session(Runner):
     """The doors to one cluster."""
 
     cluster: Cluster
@@ -52,6 +47,16 @@ class Session:
     clock: SystemClock
     scratch: Path
     steady_at: float = float("-inf")
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.cluster.name
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a Lease holds that is not renewed."""
+        return self.cluster.settings.lease_seconds
 
     @property
     def kube(self) -> Kubectl:
@@ -98,8 +103,10 @@ class Session:
                 known |= {m.id for m in self.etcd.members() if m.learner and asked & set(m.peer_urls)}
         return known
 
-    def world(self, plan: Plan, run: str = "") -> World:
+    def world(self, plan: AnyPlan, run: str = "") -> World:
         """Return what the steps of ``plan`` act in; without a run's name, one to look at only."""
+        if not isinstance(plan, Plan):
+            raise InputError(f"{plan.change} is a change of a managed cluster")
         return World(
             run=run,
             cluster=self.cluster,
@@ -118,14 +125,6 @@ class Session:
             answered=self.ssh.answered,
         )
 
-    def run(self, plan: Plan, observers: Iterable[Observer]) -> Outcome:
-        """Run ``plan``, journalled, with the cluster's Lease held.
-
-        Raises LockedError where another controller changes the cluster.
-        """
-        run = new_run_id(self.clock.now())
-        return self._journalled(plan, run, self.world(plan, run), observers, Engine.run)
-
     def roll_back(
         self,
         world: World,
@@ -136,53 +135,55 @@ class Session:
     ) -> Outcome:
         """Take back what ``world``'s run has ``begun``, journalled as a run of its own that ``plan`` describes."""
         run = new_run_id(self.clock.now())
-        return self._journalled(plan, run, world, observers, lambda engine: engine.roll_back(plan, begun, keeps))
-
-    def _journalled(
-        self, plan: Plan, run: str, world: World, observers: Iterable[Observer], act: Callable[[Engine], Outcome]
-    ) -> Outcome:
-        observers, interrupts = tuple(observers), Interrupts()
-        with interrupts.listening(), closing(Journal(self.cluster.name, run)) as journal:
-            lock.note_run(self.cluster.name, run)
-            with self._fenced(plan, run, world, observers):
-                return act(Engine(world, [journal, *observers], interrupts, run=run))
-
-    @contextmanager
-    def _fenced(self, plan: Plan, run: str, world: World, observers: Iterable[Observer]) -> Iterator[None]:
-        """Hold the Lease, and let the engine ask it; a cluster that is only being made has no API to keep one."""
-        if plan.change == INIT:
-            yield
-            return
-        names = " ".join(host.name for host in plan.hosts)
-        holder = lock.this_process(f"{plan.change} {names}", self.clock.now(), run)
-        seconds = self.cluster.settings.lease_seconds
-        lease = Lease(self.kube, self.clock, self.cluster.name, holder, seconds)
-
-        def warn(message: str) -> None:
-            for observer in observers:
-                with suppress(Exception):  # the run has ended, and its outcome is told whoever listens
-                    observer.hear(Event(kind="lease-left", at=self.clock.now(), run=run, message=message))
-
-        with held(lease, seconds, self._is_our_dead, warn):
-            world.fence = lease.must_hold
-            yield
-
-    def _is_our_dead(self, found: Held) -> bool:
-        """Tell whether it is held by a run of this machine and state directory, whose process is gone."""
-        holder = found.holder
-        ours = holder.host == socket.gethostname() and holder.run in journalled(self.cluster.name)
-        return ours and not alive(holder.pid)
+        return self.journalled(plan, run, world, observers, lambda engine: engine.roll_back(plan, begun, keeps))
 
 
-def new_run_id(now: datetime) -> str:
-    """Return a run's name: its time in UTC, and four letters so that two never meet."""
-    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+def _directory(name: str) -> Path:
+    labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
+    return inventory.find(name, [labs / name / "inventory"])
+
+
+def read_managed(name: str) -> CloudCluster | None:
+    """Read the inventory of cluster ``name`` where it is a managed one; a quick look, and None for any other name."""
+    try:
+        directory = _directory(name)
+    except InputError:
+        return None
+    return cloud_inventory.read(directory)
+
+
+def read_any(name: str) -> Cluster | CloudCluster:
+    """Read the inventory of cluster ``name``, whatever kind it is of."""
+    return read_managed(name) or read_cluster(name)
 
 
 def read_cluster(name: str) -> Cluster:
-    """Read the inventory of cluster ``name``."""
-    labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
-    cluster = inventory.read(inventory.find(name, [labs / name / "inventory"]))
+    """Read the inventory of cluster ``name``; raises NotOfferedError where it is a managed one."""
+    managed = read_managed(name)
+    if managed is not None:
+        raise NotOfferedError(
+            f"cluster {managed.name} is of kind {managed.settings.kind}: its machines are the cloud's",
+            hint="its nodes change by add-node --pool, scale, remove-node and pool",
+        )
+    return _checked(inventory.read(_directory(name)))
+
+
+def any_kubectl_of(cluster: Cluster | CloudCluster) -> Path:
+    """Return the kubectl for a cluster of any kind."""
+    return cloud_session.kubectl_of(cluster) if isinstance(cluster, CloudCluster) else kubectl_of(cluster)
+
+
+@contextmanager
+def any_opened(cluster: Cluster | CloudCluster) -> Iterator[Runner]:
+    """Open the doors to a cluster of any kind, for what is the same for all."""
+    if isinstance(cluster, CloudCluster):
+        yield CloudSession(cluster)
+        return
+    with opened(cluster) as session:
+        yield session
+
+
+def _checked(cluster: Cluster) -> Cluster:
     cni.of(cluster.settings.cni)
     lb.of(cluster.settings.loadbalancer)
     return cluster

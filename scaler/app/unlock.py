@@ -13,7 +13,7 @@ from scaler.gateways.lease import TakenError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scaler.app.session import Session
+    from scaler.app.runner import Runner
     from scaler.gateways.lease import Held
     from scaler.model.holder import Holder
 
@@ -27,12 +27,12 @@ class Locks(NamedTuple):
     lease: Held | None
 
 
-def look(session: Session) -> Locks:
+def look(session: Runner) -> Locks:
     """Look at both locks; nothing is changed."""
-    return Locks(lock.look(session.cluster.name), lease.look(session.kube))
+    return Locks(lock.look(session.name), lease.look(session.kube))
 
 
-def remove(session: Session, found: Held, progress: Callable[[str], None]) -> None:
+def remove(session: Runner, found: Held, progress: Callable[[str], None]) -> None:
     """Take ``found`` out of the cluster, once it was seen for its whole time not to be renewed.
 
     No two clocks need to agree for that: only this machine's own seconds count. Raises LockedError where it lives.
@@ -42,7 +42,7 @@ def remove(session: Session, found: Held, progress: Callable[[str], None]) -> No
     # More than its whole time is left only where the holder's clock is ahead; then its word says nothing.
     if 0 < left <= found.seconds:
         raise LockedError(
-            f"the lease of cluster {session.cluster.name} has not run out: {found.told(now)}",
+            f"the lease of cluster {session.name} has not run out: {found.told(now)}",
             hint=f"try again in {left:.0f} s; a run that lives renews it until it ends",
         )
     progress(f"watching for {found.seconds} s whether the lease is renewed: {found.holder.sentence}")
@@ -63,6 +63,6 @@ def remove(session: Session, found: Held, progress: Callable[[str], None]) -> No
     except TakenError:
         seen = lease.look(session.kube) or found
     raise LockedError(
-        f"the lease of cluster {session.cluster.name} lives: {seen.holder.sentence}",
+        f"the lease of cluster {session.name} lives: {seen.holder.sentence}",
         hint="wait until that run has ended, or interrupt it where it runs",
     )

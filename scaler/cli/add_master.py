@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from scaler.cli.clouds import change
 from scaler.cli.given import given_host
 from scaler.cli.growing import grow
 from scaler.cli.options import Cluster, Format, Hosts, Key, Name, PlanOnly, SshPort, User, Yes
-from scaler.ui.report import Output
+from scaler.ui.report import Output, reporting
 
 _EPILOG = """Examples:
 
@@ -42,6 +43,22 @@ def add_master(
     Exit code 0: all are there. 4: a host or the cluster is not fit. 5: the change is unsafe. 9: a step failed.
     """
     from scaler.app import add_master as use_case
+    from scaler.app.session import read_managed
+
+    with reporting("add-master", output) as report:
+        known = read_managed(cluster)
+        if known is not None:
+            from scaler.app import pools
+
+            change(
+                report,
+                known,
+                f"add-master {' '.join(hosts)}",
+                lambda session: pools.add_masters(session, hosts, allow_even=allow_even),
+                plan=plan,
+                yes=yes,
+            )
+            return
 
     grow(
         "add-master",

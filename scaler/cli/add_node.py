@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scaler.cli.clouds import Autoscaler, Rollback, change
 from scaler.cli.options import (
     Cluster,
     Format,
@@ -19,7 +20,12 @@ from scaler.cli.options import (
     carry_out,
     warn_of_unfinished,
 )
+from scaler.errors import InputError
 from scaler.ui.report import Output, reporting
+
+if TYPE_CHECKING:
+    from scaler.model.cloud_cluster import CloudCluster
+    from scaler.ui.report import Report
 
 _EPILOG = """Examples:
 
@@ -27,12 +33,14 @@ scaler add-node n2 n3 n4 --cluster prod
 
 scaler add-node n2 n3 --cluster prod --plan
 
-scaler add-node 10.0.0.17 --name n7 --user ops --key ~/.ssh/ops --cluster prod --yes"""
+scaler add-node 10.0.0.17 --name n7 --user ops --key ~/.ssh/ops --cluster prod --yes
+
+scaler add-node --pool web --count 3 --cluster prod-tke"""
 
 
 def add_node(
-    hosts: Hosts,
     cluster: Cluster,
+    hosts: Hosts = [],  # noqa: B006 - never changed
     name: Name = "",
     user: User = "root",
     port: SshPort = 22,
@@ -40,20 +48,35 @@ def add_node(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Add the fit hosts though others are refused.")
     ] = False,
+    pool: Annotated[str, typer.Option(help="Of a managed cluster: the pool that gets more nodes.")] = "",
+    count: Annotated[int, typer.Option(min=1, help="Of a managed cluster: how many more.")] = 1,
+    autoscaler: Autoscaler = None,
+    rollback: Rollback = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,
 ) -> None:
     """Add workers: examined, planned, joined in one batch, proven by running work, then written to the inventory.
 
+    On a managed cluster: let a pool have more nodes, as scale does.
+
     Exit code 0: all are there. 2: some made it, some did not. 4: a host is not fit, nothing was touched.
     """
     with reporting("add-node", output) as report:
         from scaler.app import add_node as use_case
-        from scaler.app.session import opened, read_cluster
+        from scaler.app.session import opened, read_cluster, read_managed
         from scaler.cli.given import given_host
         from scaler.engine.lock import locked
 
+        found = read_managed(cluster)
+        if found is not None:
+            _more(report, found, hosts, pool, how=(count, autoscaler or "", rollback), plan=plan, yes=yes)
+            return
+        if pool or not hosts:
+            raise InputError(
+                "name the hosts that become workers" if not pool else f"cluster {cluster} has no pools",
+                hint="scaler add-node n2 n3 --cluster prod",
+            )
         new = given_host(hosts, name=name, user=user, port=port, key=key)
         report.say(f"reading the inventory of {cluster}")
         known = read_cluster(cluster)
@@ -62,6 +85,36 @@ def add_node(
             warn_of_unfinished(report, known.name)
             ready = use_case.prepare(session, chosen, keep_going=keep_going, progress=report.say)
             carry_out(report, session, ready.plan, plan=plan, yes=yes, refused=ready.refused)
+
+
+def _more(
+    report: Report,
+    known: CloudCluster,
+    hosts: list[str],
+    pool: str,
+    *,
+    how: tuple[int, Literal["", "keep", "pin", "disable"], bool],
+    plan: bool,
+    yes: bool,
+) -> None:
+    from scaler.app import scale as use_case
+
+    if hosts or not pool:
+        raise InputError(
+            f"cluster {known.name} is of kind {known.settings.kind}: its machines are the cloud's to make",
+            hint="say --pool POOL --count N; scaler pool list shows the pools",
+        )
+    count, autoscaler, rollback = how
+    change(
+        report,
+        known,
+        f"add-node --pool {pool} --count {count}",
+        lambda session: use_case.prepare(
+            session, pool, f"+{count}", use_case.How(autoscaler, rollback), progress=report.say
+        ),
+        plan=plan,
+        yes=yes,
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -13,11 +13,11 @@ from scaler.ui.report import Output, reporting
 def kubectl(context: typer.Context, cluster: Cluster) -> None:
     """Run the cluster's own kubectl as its administrator: scaler kubectl --cluster lab -- get nodes."""
     with reporting("kubectl", Output.text):
-        from scaler.app.session import kubectl_of, read_cluster
+        from scaler.app.session import any_kubectl_of, read_any
         from scaler.gateways.kube import WITHOUT_PROXY
 
-        known = read_cluster(cluster)
-        binary = kubectl_of(known)
+        known = read_any(cluster)
+        binary = any_kubectl_of(known)
         argv = [str(binary), f"--kubeconfig={known.settings.admin_kubeconfig}", *context.args]
         os.execve(binary, argv, {**os.environ, **WITHOUT_PROXY})  # noqa: S606 - the terminal becomes kubectl's own
 

@@ -14,8 +14,10 @@ from scaler.ui.report import Output
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scaler.app.runner import Runner
     from scaler.app.session import Session
-    from scaler.plan.plan import Plan
+    from scaler.engine.run import Outcome
+    from scaler.plan.plan import AnyPlan, Plan
     from scaler.ui.report import Report
 
 Cluster = Annotated[
@@ -70,15 +72,23 @@ def carry_out(
     ``refused`` are hosts that are not in it, and why.
     """
     from scaler.ui import outcome as ending
+
+    run = perform(report, session, wanted, session.cluster.settings, plan=plan, yes=yes)
+    others = dict(refused or {})
+    error = None if plan else ending.error(run, others)
+    report.result(ending.data(wanted, run, others), lambda: ending.show(run), error)
+
+
+def perform(
+    report: Report, session: Runner, wanted: AnyPlan, settings: object, *, plan: bool, yes: bool
+) -> Outcome | None:
+    """Show what is ``wanted``, ask, and do it; None where nothing was to be done, or only the ``plan`` asked for."""
     from scaler.ui import plan_view
     from scaler.ui.progress import Progress
 
     if report.output is Output.text:
-        plan_view.show(wanted, session.cluster.settings)
-    run = None
-    if not plan and not wanted.empty:
-        confirm(report, yes=yes)
-        run = session.run(wanted, [Progress(report)])
-    others = dict(refused or {})
-    error = None if plan else ending.error(run, others)
-    report.result(ending.data(wanted, run, others), lambda: ending.show(run), error)
+        plan_view.show(wanted, settings)
+    if plan or wanted.empty:
+        return None
+    confirm(report, yes=yes)
+    return session.run(wanted, [Progress(report)])

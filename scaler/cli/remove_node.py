@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scaler.cli.clouds import Autoscaler, change
 from scaler.cli.options import Cluster, Format, PlanOnly, Yes
 from scaler.cli.shrinking import Dead, EmptyDir, Force, KeepCordon, Names, Timeout, drain_of, shrink
-from scaler.ui.report import Output
+from scaler.errors import InputError
+from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scaler.app.session import Session
-    from scaler.plan.plan import Plan
+    from scaler.model.cloud_cluster import CloudCluster
+    from scaler.plan.plan import Drain, Plan
+    from scaler.ui.report import Report
 
 _EPILOG = """Examples:
 
@@ -37,15 +41,19 @@ def remove_node(
     keep_cordon: KeepCordon = False,
     max_unavailable: Annotated[int, typer.Option(min=1, help="So many nodes are emptied at once.")] = 1,
     dead: Dead = False,
+    autoscaler: Autoscaler = None,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,
 ) -> None:
     """Take workers away: pods moved by eviction, volumes detached, node deleted, host given back as it was.
 
+    On a managed cluster: this very machine is ended, and its pool's size goes down.
+
     Exit code 0: all are gone. 2: some are, some are not. 4: not fit to be removed, nothing was touched.
     """
     from scaler.app import remove_node as use_case
+    from scaler.app.session import read_managed
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
         drain = drain_of(
@@ -59,7 +67,48 @@ def remove_node(
             session, nodes, drain=drain, max_unavailable=max_unavailable, dead=dead, progress=progress
         )
 
+    with reporting("remove-node", output) as report:
+        known = read_managed(cluster)
+        if known is not None:
+            drain = drain_of(
+                timeout,
+                force=force,
+                delete_emptydir_data=delete_emptydir_data,
+                ignore_daemonsets=ignore_daemonsets,
+                keep_cordon=keep_cordon,
+            )
+            how = (drain, max_unavailable, autoscaler or "", dead)
+            _fewer(report, known, nodes, how=how, plan=plan, yes=yes)
+            return
     shrink(f"remove-node {' '.join(nodes)}", cluster, prepare, plan=plan, yes=yes, output=output)
+
+
+def _fewer(
+    report: Report,
+    known: CloudCluster,
+    nodes: list[str],
+    *,
+    how: tuple[Drain, int, Literal["", "keep", "pin", "disable"], bool],
+    plan: bool,
+    yes: bool,
+) -> None:
+    from scaler.app import cloud_removal
+
+    drain, max_unavailable, autoscaler, dead = how
+    if dead:
+        raise InputError(
+            "--dead is for hosts of binary clusters", hint="leave it out: the cloud ends a machine as it is"
+        )
+    change(
+        report,
+        known,
+        f"remove-node {' '.join(nodes)}",
+        lambda session: cloud_removal.prepare(
+            session, nodes, drain, max_unavailable=max_unavailable, autoscaler=autoscaler, progress=report.say
+        ),
+        plan=plan,
+        yes=yes,
+    )
 
 
 def register(app: typer.Typer) -> None:

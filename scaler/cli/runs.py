@@ -10,6 +10,7 @@ from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
+    from scaler.model.cloud_cluster import CloudCluster
     from scaler.ui.report import Report
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the beginning of it that no other run has.")]
@@ -32,11 +33,11 @@ def list_runs(
 ) -> None:
     """List the runs on a cluster that this machine's journals know, the newest first. Nothing is contacted."""
     with reporting("runs list", output) as report:
-        from scaler.app.session import read_cluster
+        from scaler.app.session import read_any
         from scaler.engine import history
         from scaler.ui import runs_view
 
-        all_runs = history.runs(read_cluster(cluster).name)
+        all_runs = history.runs(read_any(cluster).name)
         listed = (history.unfinished(all_runs) if unfinished else all_runs)[::-1]
         data = {"runs": [runs_view.data(run, all_runs) for run in listed]}
         report.result(data, lambda: runs_view.show_list(listed, all_runs))
@@ -46,11 +47,11 @@ def list_runs(
 def show(run: Run, cluster: Cluster, output: Format = Output.text) -> None:
     """Show one run: its plan, what happened when, which hosts failed and why, what to do next. Nothing is contacted."""
     with reporting("runs show", output) as report:
-        from scaler.app.session import read_cluster
+        from scaler.app.session import read_any
         from scaler.engine import history
         from scaler.ui import runs_view
 
-        all_runs = history.runs(read_cluster(cluster).name)
+        all_runs = history.runs(read_any(cluster).name)
         found = history.find(all_runs, run)
         report.result(runs_view.whole(found, all_runs), lambda: runs_view.show(found, all_runs))
 
@@ -69,14 +70,18 @@ def resume(
     """
     with reporting("runs resume", output) as report:
         from scaler.app import runs as use_case
-        from scaler.app.session import opened, read_cluster
+        from scaler.app.session import opened, read_any
         from scaler.engine import history
         from scaler.engine.lock import locked
+        from scaler.model.cloud_cluster import CloudCluster
         from scaler.ui import outcome as ending
         from scaler.ui import plan_view
         from scaler.ui.progress import Progress
 
-        known = read_cluster(cluster)
+        known = read_any(cluster)
+        if isinstance(known, CloudCluster):
+            _resume_pools(report, known, run, plan=plan, yes=yes)
+            return
         with locked(known.name, f"runs resume {run}".rstrip()), opened(known) as session:
             all_runs = history.runs(known.name)
             old = use_case.to_resume(all_runs, run)
@@ -92,6 +97,31 @@ def resume(
                 report.say(f"nothing of run {old.name} is missing")
             error = ending.error(outcome, {})
             report.result(ending.data(wanted, outcome, {}), lambda: ending.show(outcome), error)
+
+
+def _resume_pools(report: Report, known: CloudCluster, name: str, *, plan: bool, yes: bool) -> None:
+    from scaler.app import cloud_runs
+    from scaler.app import runs as use_case
+    from scaler.cli.clouds import working
+    from scaler.engine import history
+    from scaler.ui import plan_view, pool_outcome
+    from scaler.ui.progress import Progress
+
+    with working(report, known, f"runs resume {name}".rstrip()) as session:
+        all_runs = history.runs(known.name)
+        old = use_case.to_resume(all_runs, name)
+        report.say(f"run {old.name}: {old.change} {' '.join(old.hosts)}, {old.status}")
+        wanted = cloud_runs.resumed(session, old, all_runs, progress=report.say)
+        if report.output is Output.text:
+            plan_view.show(wanted, known.settings)
+        outcome = None
+        if not plan:
+            _confirm(report, yes=yes, empty=wanted.empty)
+            outcome = session.run(wanted, [Progress(report)])
+        if wanted.empty:
+            report.say(f"nothing of run {old.name} is missing")
+        error = pool_outcome.error(outcome)
+        report.result(pool_outcome.data(wanted, outcome), lambda: pool_outcome.show(outcome), error)
 
 
 def _confirm(report: Report, *, yes: bool, empty: bool) -> None:

@@ -29,11 +29,11 @@ def unlock(
     """
     with reporting("unlock", output) as report:
         from scaler.app import unlock as use_case
-        from scaler.app.session import opened, read_cluster
+        from scaler.app.session import any_opened, read_any
         from scaler.engine.lock import locked
 
-        known = read_cluster(cluster)
-        with opened(known) as session:
+        known = read_any(cluster)
+        with any_opened(known) as session:
             found = use_case.look(session)
             removed = bool(i_checked and found.lease)
             if i_checked and found.lease:

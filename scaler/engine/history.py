@@ -14,7 +14,8 @@ from scaler.engine.events import Event
 from scaler.engine.journal import is_open, lines, runs_dir
 from scaler.engine.undo import has_something_to_take_back
 from scaler.errors import InputError
-from scaler.plan.plan import Plan
+from scaler.plan.plan import AnyPlan, Plan
+from scaler.plan.pool_plan import PoolPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Run:
 
     name: str
     events: tuple[Event, ...]
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
     problem: str = ""
     going: bool = False
 
@@ -141,7 +142,7 @@ class Run:
         kept = has_something_to_take_back([step for step in self.begun[name] if step in known_steps()])
         return gives_back and name in self.failed and name not in self.left and not kept
 
-    def must_be_understood(self) -> Plan:
+    def must_be_understood(self) -> AnyPlan:
         """Return the plan; raises InputError where the journal is not this scaler's to go on with."""
         again = "run the command that it was again: it looks at what is there"
         if self.plan is None or self.problem:
@@ -191,7 +192,7 @@ def read(path: Path) -> Run:
     if not events or events[0].kind != "run-started":
         return Run(name, tuple(events), problem=problem or f"{path} has no beginning", going=going)
     try:
-        plan = Plan.model_validate(events[0].data)
+        plan = (PoolPlan if "wants" in events[0].data else Plan).model_validate(events[0].data)
     except ValidationError as e:
         where = ".".join(str(part) for part in e.errors()[0]["loc"])
         return Run(name, tuple(events), problem=f"{path}: its plan is of another scaler ({where})", going=going)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from scaler.engine.events import Kind, Observer
-    from scaler.model.inventory import Host
-    from scaler.plan.plan import Plan
-    from scaler.steps.base import Failures, World
+    from scaler.model.inventory import Subject
+    from scaler.plan.plan import AnyPlan
+    from scaler.steps.base import AnyWorld, Failures
 
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0
@@ -32,7 +32,7 @@ class Outcome:
     """How a run ended: the hosts that made it, those that did not and why, and what could not be taken back.
 
     ``waiting`` are hosts that were never begun, or not to their end; ``later`` names what could not be reached and does
-    not stop a run, like one worker's own balancer.
+    not stop a run, like one worker's own balancer. ``causes`` are the errors themselves, where a step ended with one.
     """
 
     run: str
@@ -43,6 +43,7 @@ class Outcome:
     measures: dict[str, Any] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
+    causes: dict[str, ScalerError] = field(default_factory=dict)
 
 
 class Engine:
@@ -53,7 +54,7 @@ class Engine:
     """
 
     def __init__(
-        self, world: World, observers: Iterable[Observer], interrupts: Interrupts | None = None, *, run: str = ""
+        self, world: AnyWorld, observers: Iterable[Observer], interrupts: Interrupts | None = None, *, run: str = ""
     ) -> None:
         self._world = world
         # A rollback acts in the world of the run that it takes back, and is a run of its own.
@@ -64,6 +65,7 @@ class Engine:
         self._telling = threading.RLock()
         self._failed: dict[str, str] = {}
         self._left: dict[str, str] = {}
+        self._causes: dict[str, ScalerError] = {}
         self._begun: list[StepSpec] = []
         self._committed: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
@@ -82,7 +84,7 @@ class Engine:
                     break
         return self._ended(self._made())
 
-    def roll_back(self, plan: Plan, begun: Mapping[str, Sequence[str]], keeps: Mapping[str, str]) -> Outcome:
+    def roll_back(self, plan: AnyPlan, begun: Mapping[str, Sequence[str]], keeps: Mapping[str, str]) -> Outcome:
         """Take back the steps that an earlier run has ``begun`` for each host, but for hosts that something ``keeps``.
 
         Here a host that made it is one on which nothing of the earlier run is left.
@@ -99,7 +101,7 @@ class Engine:
         return self._ended(tuple(host.name for host in plan.hosts if host.name not in self._left))
 
     @contextmanager
-    def _telling_how_it_ends(self, plan: Plan, hint: str) -> Iterator[None]:
+    def _telling_how_it_ends(self, plan: AnyPlan, hint: str) -> Iterator[None]:
         """Tell the beginning, and the end where it is not the outcome's; ``hint`` says how to go on."""
         names = [host.name for host in plan.hosts]
         self._tell("run-started", hosts=names, data=plan.to_json(), version=VERSION)
@@ -125,6 +127,7 @@ class Engine:
             measures=self._world.measures,
             later=self._world.later,
             waiting=self._waiting(),
+            causes=self._causes,
         )
         status, message = ("failed", "some hosts failed") if self._failed else ("done", "done")
         self._tell("run-ended", hosts=outcome.made, message=message, data={"status": status})
@@ -143,9 +146,9 @@ class Engine:
         ahead = {name for spec in self._world.plan.steps if spec not in self._begun for name in spec.hosts}
         return tuple(host.name for host in self._world.plan.hosts if host.name in ahead - set(self._failed))
 
-    def _step(self, plan: Plan, spec: StepSpec) -> bool:
+    def _step(self, plan: AnyPlan, spec: StepSpec) -> bool:
         """Run one step for the hosts that are still in; tell whether the run goes on."""
-        hosts = [plan.host(name) for name in spec.hosts if name not in self._failed]
+        hosts = [plan.named(name) for name in spec.hosts if name not in self._failed]
         if not hosts:
             return bool(not spec.hosts or set(self._failed) < {host.name for host in plan.hosts})
         names = [host.name for host in hosts]
@@ -162,7 +165,7 @@ class Engine:
             self._failed[name] = reason
             self._tell("host-failed", spec.step, [name], reason)
         for name in failures if plan.on_failure != "stop" else ():
-            self._undo(plan.host(name))
+            self._undo(plan.named(name))
         why = steps.find(spec.step).commits
         if why:
             self._committed |= dict.fromkeys(set(names) - set(failures), why)
@@ -189,14 +192,15 @@ class Engine:
                 hint="let time settle (chronyc tracking), then run the same command again",
             )
 
-    def _apply(self, spec: StepSpec, hosts: Sequence[Host]) -> Failures:
+    def _apply(self, spec: StepSpec, hosts: Sequence[Subject]) -> Failures:
         try:
             return steps.find(spec.step).apply(self._world, hosts)
         except ScalerError as e:
             reason = f"{e.message} ({e.hint})" if e.hint else e.message
+            self._causes |= {host.name: e for host in hosts}
             return {host.name: reason for host in hosts}
 
-    def _undo(self, host: Host) -> None:
+    def _undo(self, host: Subject) -> None:
         """Take back, last step first, what was begun on ``host``; stop at what cannot be taken back and say so."""
         if host.name in self._committed:
             self._left[host.name] = self._committed[host.name]

@@ -11,8 +11,8 @@ from scaler.steps.base import Irreversible
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scaler.model.inventory import Host
-    from scaler.steps.base import World
+    from scaler.model.inventory import Subject
+    from scaler.steps.base import AnyWorld
 
 
 def has_something_to_take_back(begun: Sequence[str]) -> bool:
@@ -20,7 +20,7 @@ def has_something_to_take_back(begun: Sequence[str]) -> bool:
     return not all(isinstance(steps.find(step), Irreversible) for step in begun)
 
 
-def take_back(world: World, host: Host, begun: Sequence[str], begins: Callable[[str], None]) -> tuple[str, str]:
+def take_back(world: AnyWorld, host: Subject, begun: Sequence[str], begins: Callable[[str], None]) -> tuple[str, str]:
     """Undo the ``begun`` steps on ``host``, last first, telling ``begins`` of each.
 
     Returns the step at which it had to stop and the reason, both empty where everything was taken back.

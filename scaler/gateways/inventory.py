@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from scaler import assets
 from scaler.errors import InputError
-from scaler.gateways import role_variables
+from scaler.gateways import cloud_inventory, role_variables
 from scaler.gateways.files import write_atomically
 from scaler.gateways.process import ProcessError, run
 from scaler.model.base import tell
@@ -38,7 +38,7 @@ _CONNECTION = {
     "python": "ansible_python_interpreter",
 }
 # Connection variables of scaler's own; those of Ansible begin with ansible_.
-_OWN = ("ssh_jump", "ssh_jump_user")
+_OWN = ("ssh_jump", "ssh_jump_user", "kind")
 # What stands before the document, up to its "---": YAML's parser does not keep it.
 _HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\n")
 # Ansible tries several plugins on the file; only what the one for YAML says is about it.
@@ -63,7 +63,7 @@ def find(cluster: str, extra: Iterable[Path] = ()) -> Path:
         roots = [Path(p) for p in os.environ.get("SCALER_INVENTORIES", "").split(os.pathsep) if p]
         places = [*(root / cluster for root in (*roots, Path("inventories"))), *extra]
     for place in places:
-        if (place / HOSTS_FILE).is_file():
+        if (place / HOSTS_FILE).is_file() or cloud_inventory.is_one(place):
             return place.resolve()
     looked = ", ".join(str(place / HOSTS_FILE) for place in places)
     raise InputError(

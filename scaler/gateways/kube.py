@@ -127,6 +127,12 @@ def nodes(kube: Kube, names: Iterable[str] = ()) -> list[Node]:
     return [Node.model_validate(told) for told in kube.get("nodes", names)]
 
 
+def labelled(kube: Kube, label: str, value: str) -> list[Node]:
+    """Return the Nodes whose ``label`` has this ``value``."""
+    told = json.loads(kube.call(["get", "nodes", "-l", f"{label}={value}", "-o", "json"]))
+    return [Node.model_validate(each) for each in told["items"]]
+
+
 def csrs(kube: Kube) -> list[Csr]:
     """Return every CertificateSigningRequest."""
     return [Csr.model_validate(told) for told in kube.get("certificatesigningrequests.v1.certificates.k8s.io")]

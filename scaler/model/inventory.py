@@ -43,7 +43,18 @@ class Connection(Value):
         return self.user != "root"
 
 
-class Host(Value):
+class Subject(Value):
+    """What a plan's steps are for: a host of the inventory, or a node or a pool of a cloud."""
+
+    name: str
+
+    @property
+    def told(self) -> str:
+        """Tell a person what it is."""
+        return self.name
+
+
+class Host(Subject):
     """One machine of the inventory, by the name its Node has or will have.
 
     ``variables`` are the roles' own variables as they hold for this host.
@@ -57,6 +68,11 @@ class Host(Value):
     def address(self) -> str:
         """The address that Kubernetes, etcd and the load balancers know the host by."""
         return self.connection.address
+
+    @property
+    def told(self) -> str:
+        """Tell a person what it is."""
+        return f"host {self.name} ({self.address})"
 
 
 class Settings(Value):

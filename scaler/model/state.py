@@ -60,6 +60,7 @@ class NodeSpec(Told):
     """spec of a Node."""
 
     pod_cidr: str | None = Field(default=None, alias="podCIDR")
+    provider_id: str = Field(default="", alias="providerID")
     unschedulable: bool = False
     taints: tuple[Taint, ...] = ()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from scaler.model.base import Value
-from scaler.model.inventory import Host
+from scaler.model.inventory import Host, Subject
 from scaler.model.names import NodeName
 from scaler.plan.pods import Leaving
 
@@ -19,7 +19,7 @@ class StepSpec(Value):
     """One step of a plan: its name (a module of ``scaler.steps``) and the hosts it is for."""
 
     step: str
-    hosts: tuple[NodeName, ...]
+    hosts: tuple[str, ...]
 
 
 class Drain(Value):
@@ -45,36 +45,63 @@ class Seen(Value):
     machine_id: str = ""
 
 
-class Plan(Value):
-    """What one run will do, in order.
+class AnyPlan(Value):
+    """What one run will do, in order, on hosts or in a cloud: what the engine, the journal and the views know.
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
-    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``makes`` is the group that hosts come into,
-    ``leaves`` the one that they go out of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come
-    in all the same, in a plan that replaces one by another. ``dead`` are those of ``hosts`` that were proven to be
-    gone; no step ever contacts them. ``seen`` proves that a host that leaves is still the same; ``pods`` are those that
-    its leaving moves or ends. ``allow_even`` is the operator's own word. ``resumes`` and ``rolls_back`` name the
-    earlier run that this one goes on with, or takes back.
+    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``seen`` proves that a host that leaves is
+    still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are those of ``hosts`` that were proven
+    to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the earlier run that this one goes on
+    with, or takes back.
     """
 
     change: str
     cluster: str
-    hosts: tuple[Host, ...]
+    hosts: tuple[Subject, ...]
     steps: tuple[StepSpec, ...]
-    present: tuple[NodeName, ...] = ()
+    present: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     untouched: str = ""
     on_failure: Literal["isolate", "undo", "stop"] = "isolate"
+    leaves: str = ""
+    joins: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    drain: Drain | None = None
+    resumes: str = ""
+    rolls_back: str = ""
+    seen: dict[str, Seen] = Field(default={})
+    pods: tuple[Leaving, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is nothing to do."""
+        return not self.steps
+
+    def named(self, name: str) -> Subject:
+        """Return what is called ``name``."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return self.model_dump(mode="json")
+
+
+class Plan(AnyPlan):
+    """What one run will do to hosts.
+
+    ``makes`` is the group that hosts come into, ``leaves`` the one that they go out of, in a plan that takes hosts
+    away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that replaces one by another.
+    ``allow_even`` is the operator's own word.
+    """
+
+    hosts: tuple[Host, ...]
+    present: tuple[NodeName, ...] = ()
     makes: Literal["workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
-    drain: Drain | None = None
     allow_even: bool = False
-    resumes: str = ""
-    rolls_back: str = ""
     seen: dict[NodeName, Seen] = Field(default={})
-    pods: tuple[Leaving, ...] = ()
 
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""
@@ -87,12 +114,3 @@ class Plan(Value):
     def living(self, hosts: Iterable[Host]) -> list[Host]:
         """Return those of ``hosts`` that may be contacted."""
         return [host for host in hosts if host.name not in self.dead]
-
-    @property
-    def empty(self) -> bool:
-        """Tell whether there is nothing to do."""
-        return not self.steps
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as JSON values."""
-        return self.model_dump(mode="json")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from scaler.gateways.playbooks import HostRun, Playbooks
     from scaler.gateways.ssh import Ssh
     from scaler.gateways.store import Store
-    from scaler.model.inventory import Cluster, Host, Settings
-    from scaler.plan.plan import Plan
+    from scaler.model.inventory import Cluster, Host, Settings, Subject
+    from scaler.plan.plan import AnyPlan, Plan
 
 CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
@@ -35,39 +35,54 @@ Failures = dict[str, str]
 """Host to the reason why the step did not succeed on it; a host that is not in it succeeded."""
 
 
-@dataclass
-class World:
-    """Everything a step may use, for one run on one cluster.
+@dataclass(kw_only=True)
+class AnyWorld:
+    """What every step may use, on hosts or in a cloud, for one run on one cluster.
 
-    ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``note`` puts a
-    fact into the journal, before or after the act that it is about; ``later`` names what could not be reached and may
-    be finished later; ``steady_at`` is when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are
-    the IDs of etcd members that runs of scaler added, ``asked_for`` the peer URLs of those that this run adds;
-    ``fence`` raises LockedError where the cluster is not this run's to change any more; asked before each step.
-    ``answered`` are the hosts that answered in this run: only such a one is waited for when it is lost, by ``ssh``
-    itself, which is for commands that may run twice; ``stopped`` are the units that this run stopped, by host.
+    ``note`` puts a fact into the journal, before or after the act that it is about; ``later`` names what could not be
+    reached and may be finished later; ``fence`` raises LockedError where the cluster is not this run's to change any
+    more; asked before each step.
     """
 
     run: str
+    plan: AnyPlan
+    kube: Kube
+    clock: Clock
+    say: Callable[[str], None] = lambda _: None
+    note: Callable[[dict[str, Any]], None] = lambda _: None
+    fence: Callable[[], None] = lambda: None
+    measures: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def api_version(self) -> str:
+        """The version of the API servers."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class World(AnyWorld):
+    """Everything a step on hosts may use.
+
+    ``masters`` are those whose API server serves, in the inventory's order and then as they come in; ``steady_at`` is
+    when etcd was last seen to stand firm (monotonic, seconds); ``own_members`` are the IDs of etcd members that runs of
+    scaler added, ``asked_for`` the peer URLs of those that this run adds. ``answered`` are the hosts that answered in
+    this run: only such a one is waited for when it is lost, by ``ssh`` itself, which is for commands that may run
+    twice; ``stopped`` are the units that this run stopped, by host.
+    """
+
     cluster: Cluster
     plan: Plan
-    kube: Kube
     ssh: Ssh
     playbooks: Playbooks
     store: Store
-    clock: Clock
     scratch: Path
     snapshots: Path
     etcd: Etcd
     masters: list[Host]
-    say: Callable[[str], None] = lambda _: None
-    note: Callable[[dict[str, Any]], None] = lambda _: None
-    fence: Callable[[], None] = lambda: None
     pod_cidrs: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
-    measures: dict[str, Any] = field(default_factory=dict)
-    later: dict[str, str] = field(default_factory=dict)
     own_members: set[int] = field(default_factory=set)
     asked_for: set[str] = field(default_factory=set)
     stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,6 +90,11 @@ class World:
     etcd_servers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     initial_cluster: dict[str, str] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
+
+    @property
+    def api_version(self) -> str:
+        """The version of the API servers."""
+        return self.cluster.settings.kubernetes_version
 
     def secrets(self, host: str) -> Path:
         """Return the private directory with ``host``'s credentials, gone when the run ends."""
@@ -103,13 +123,13 @@ class Step(Protocol):
     title: str
     commits: str
 
-    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+    def describe(self, plan: Any, settings: Any) -> Sequence[str]:  # noqa: ANN401 - as the step's kind of plan wants
         """Tell what the step will do to each of its hosts, a sentence a line."""
 
-    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+    def apply(self, world: Any, hosts: Sequence[Any]) -> Failures:  # noqa: ANN401 - as above
         """Do it for ``hosts``; return the hosts it failed for and why."""
 
-    def undo(self, world: World, host: Host) -> None:
+    def undo(self, world: Any, host: Any) -> None:  # noqa: ANN401 - as above
         """Take back on ``host`` what apply did, and only that; raises ScalerError where it cannot."""
 
 
@@ -118,7 +138,7 @@ class Irreversible:
 
     commits = ""
 
-    def undo(self, world: World, host: Host) -> None:
+    def undo(self, world: AnyWorld, host: Subject) -> None:
         """Nothing to take back."""
 
 

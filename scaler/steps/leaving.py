@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from scaler.gateways.ssh import Ssh
     from scaler.model.inventory import Host
     from scaler.model.state import Node
-    from scaler.plan.plan import Plan
+    from scaler.plan.plan import AnyPlan
 
 MARK = "scaler.dev/leaving-in-run"
 RECEIPTS = {"workers": "worker", "masters": "master", "etcd": "etcd"}
@@ -55,12 +55,12 @@ def not_ours(found: Found, host: Host, cluster: str) -> str:
     return "" if theirs == (cluster, host.name) else f"the host says it is node {theirs[1]} of cluster {theirs[0]}"
 
 
-def seen(plan: Plan, name: str) -> Seen:
+def seen(plan: AnyPlan, name: str) -> Seen:
     """Return how the plan saw ``name``."""
     return plan.seen.get(name, Seen())
 
 
-def is_same(plan: Plan, node: Node) -> bool:
+def is_same(plan: AnyPlan, node: Node) -> bool:
     """Tell whether ``node`` is the one that the plan saw, or the same machine's, registered anew."""
     known, machine = seen(plan, node.name), node.status.info.machine_id
     return known.uid == node.metadata.uid or bool(machine and machine == known.machine_id)

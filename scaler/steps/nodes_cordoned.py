@@ -10,9 +10,9 @@ from scaler.steps.leaving import MARK, another, is_same
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.inventory import Host, Settings
-    from scaler.plan.plan import Plan
-    from scaler.steps.base import Failures, World
+    from scaler.model.inventory import Subject
+    from scaler.plan.plan import AnyPlan
+    from scaler.steps.base import AnyWorld, Failures
 
 
 class NodesCordoned:
@@ -21,12 +21,12 @@ class NodesCordoned:
     title = "Close the nodes"
     commits = ""
 
-    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+    def describe(self, plan: AnyPlan, settings: object) -> Sequence[str]:
         """Tell what the step will do."""
         del plan, settings
         return ["cordon it, so that no pod comes to it any more"]
 
-    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+    def apply(self, world: AnyWorld, hosts: Sequence[Subject]) -> Failures:
         """Mark those that are open, then close them; one that is closed already stays as whoever closed it wants."""
         found = nodes(world.kube, [host.name for host in hosts])
         failures = {node.name: another(node) for node in found if not is_same(world.plan, node)}
@@ -38,7 +38,7 @@ class NodesCordoned:
             world.kube.call(["cordon", *opened])
         return failures
 
-    def undo(self, world: World, host: Host) -> None:
+    def undo(self, world: AnyWorld, host: Subject) -> None:
         """Open what this run closed, unless it is to stay closed."""
         if world.plan.drain and world.plan.drain.keep_cordon:
             return

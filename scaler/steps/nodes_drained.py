@@ -22,11 +22,11 @@ from scaler.steps.leaving import another, is_same
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.inventory import Host, Settings
+    from scaler.model.inventory import Subject
     from scaler.model.pods import PersistentVolume, Pod
-    from scaler.plan.plan import Plan
+    from scaler.plan.plan import AnyPlan
     from scaler.plan.pods import Leaving
-    from scaler.steps.base import Failures, World
+    from scaler.steps.base import AnyWorld, Failures
 
 EVERY = 1.0
 _AT_ONCE = 8
@@ -38,7 +38,7 @@ class NodesDrained(Irreversible):
 
     title = "Move the pods off"
 
-    def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
+    def describe(self, plan: AnyPlan, settings: object) -> Sequence[str]:
         """Tell what becomes of each pod."""
         del settings
         drain = plan.drain or Drain()
@@ -51,7 +51,7 @@ class NodesDrained(Irreversible):
             lines.append(f"{name} is dead: its pods are deleted without waiting for it, and start elsewhere: {ended}")
         return lines
 
-    def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
+    def apply(self, world: AnyWorld, hosts: Sequence[Subject]) -> Failures:
         """Drain all hosts at once, each on its own time."""
         found = {node.name: node for node in nodes(world.kube, [host.name for host in hosts])}
         there = [host.name for host in hosts if host.name in found]
@@ -62,7 +62,7 @@ class NodesDrained(Irreversible):
         return failures | {name: why for name, why in told.items() if why}
 
 
-def _drained(world: World, name: str) -> str:
+def _drained(world: AnyWorld, name: str) -> str:
     """Drain one node; return why it could not be done."""
     try:
         return _end_dead(world, name) if name in world.plan.dead else _Drain(world, name).run()
@@ -70,7 +70,7 @@ def _drained(world: World, name: str) -> str:
         return e.message
 
 
-def _end_dead(world: World, name: str) -> str:
+def _end_dead(world: AnyWorld, name: str) -> str:
     """Delete the pods of a node that is proven dead, once more looked at."""
     if any(node.ready for node in nodes(world.kube, [name])):
         return "its kubelet reports again: it is not dead, and nothing was done to it"
@@ -81,7 +81,7 @@ def _end_dead(world: World, name: str) -> str:
 class _Drain:
     """One node on its way to being empty."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: AnyWorld, name: str) -> None:
         self._world = world
         self._kube = world.kube
         self._name = name
@@ -137,7 +137,7 @@ class _Drain:
 
     def _evict(self, turn: list[Leaving]) -> None:
         def ask(pod: Leaving) -> str:
-            version = self._world.cluster.settings.kubernetes_version
+            version = self._world.api_version
             return pods.evict(self._kube, pod.namespace, pod.name, pod.uid, version)
 
         with Threads(_AT_ONCE) as pool:

@@ -9,11 +9,10 @@ from rich.console import Console
 from scaler import steps
 
 if TYPE_CHECKING:
-    from scaler.model.inventory import Settings
-    from scaler.plan.plan import Plan
+    from scaler.plan.plan import AnyPlan
 
 
-def show(plan: Plan, settings: Settings) -> None:
+def show(plan: AnyPlan, settings: object) -> None:
     """Print ``plan`` to standard output."""
     console = Console(highlight=False, soft_wrap=True)
     for name in plan.present:
@@ -24,7 +23,7 @@ def show(plan: Plan, settings: Settings) -> None:
         return
     console.print(f"Plan: {plan.change} on cluster {plan.cluster}", style="bold", markup=False)
     for host in plan.hosts:
-        console.print(f"  host {host.name} ({host.address})", markup=False)
+        console.print(f"  {host.told}", markup=False)
     told = set()
     for number, spec in enumerate(plan.steps, 1):
         step = steps.find(spec.step)

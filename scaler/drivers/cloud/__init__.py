@@ -141,8 +141,8 @@ class Cloud(Protocol):
     def masters(self) -> tuple[Instance, ...]:
         """Return the masters, where the customer owns them; raises NotOfferedError elsewhere."""
 
-    def add_masters(self, count: int) -> Operation:
-        """Ask for ``count`` masters more, like those that are there; raises NotOfferedError where that cannot be.
+    def add_masters(self, machines: Sequence[str]) -> Operation:
+        """Make masters of these machines, by their IDs; raises NotOfferedError where that cannot be.
 
         A relative call: sent once. Its Operation's ``target`` is the number of masters in the end.
         """

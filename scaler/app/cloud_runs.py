@@ -1,0 +1,81 @@
+"""Go on with a run on a managed cluster: what was asked for by its absolute number, and what is there now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.app import cloud_removal, pools, scale
+from scaler.engine import history
+from scaler.errors import InputError
+from scaler.model.pools import Operation
+from scaler.plan.plan import Drain
+from scaler.plan.pool_plan import PoolPlan
+from scaler.plan.recipes import pools as recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scaler.app.cloud_session import CloudSession
+    from scaler.engine.history import Run
+
+
+def resumed(session: CloudSession, run: Run, all_runs: Sequence[Run], *, progress: Callable[[str], None]) -> PoolPlan:
+    """Look at what is there and return the plan of what is missing of ``run``; nothing is changed."""
+    intended = run.must_be_understood()
+    if not isinstance(intended, PoolPlan):
+        raise InputError(f"run {run.name} changed hosts of a binary cluster")
+    others = history.taken_over(run, all_runs)
+    if others and set(others) >= {host.name for host in intended.hosts}:
+        later = ", ".join(sorted(set(others.values())))
+        raise InputError(f"run {run.name} was taken over by {later}", hint=f"look there: scaler runs show {later}")
+    return _again(session, intended, run, set(others), progress).model_copy(update={"resumes": run.name})
+
+
+def _again(
+    session: CloudSession, plan: PoolPlan, run: Run, others: set[str], progress: Callable[[str], None]
+) -> PoolPlan:
+    wants, drain = plan.wants, plan.drain or Drain(ignore_daemonsets=True)
+    if plan.change == recipes.GROW:
+        # Never "+3" again: the number that was meant then.
+        how = scale.How(wants.autoscaler, plan.on_failure == "undo", provider_picks=True, drain=drain)
+        return scale.prepare(
+            session, wants.pool, str(wants.size), how, progress=progress, begun=_begun(run, "set-size")
+        )
+    if plan.change == recipes.SHRINK:
+        at_once = max((len(s.hosts) for s in plan.steps if s.step == "pool_instances_removed"), default=1)
+        names = [host.name for host in plan.hosts if host.name not in others]
+        return cloud_removal.prepare(
+            session,
+            names,
+            drain,
+            max_unavailable=at_once,
+            autoscaler=wants.autoscaler,
+            progress=progress,
+            known=wants.machines,
+        )
+    if plan.change == recipes.CREATE and wants.spec:
+        return pools.create(session, wants.spec.name, like=wants.pool, size=wants.spec.size, again=True)
+    if plan.change == recipes.DELETE:
+        return _deleted(session, plan, drain)
+    if plan.change == recipes.AUTOSCALE and wants.autoscaling:
+        bounds = wants.autoscaling
+        return pools.autoscale(session, wants.pool, low=bounds.min, high=bounds.max, off=not bounds.on)
+    if plan.change == recipes.MASTERS:
+        # The step leaves out those that are masters already, and waits for all.
+        return plan
+    raise InputError(f"{plan.change} is not gone on with by its run")
+
+
+def _deleted(session: CloudSession, plan: PoolPlan, drain: Drain) -> PoolPlan:
+    pool = session.cloud.pool(plan.wants.pool)
+    if pool is not None and pool.state != "deleting":
+        return pools.delete(session, pool.id, drain)
+    left = tuple(step for step in plan.steps if step.step == "pool_deleted")
+    units = tuple(host for host in plan.hosts if host.what == "pool")
+    return plan.model_copy(update={"hosts": units, "steps": left if pool else (), "seen": {}, "pods": ()})
+
+
+def _begun(run: Run, change: str) -> Operation | None:
+    """Return the last operation that the run noted."""
+    told = [Operation.model_validate(fact["operation"]) for fact in run.facts if "operation" in fact]
+    return next((operation for operation in reversed(told) if operation.change == change), None)

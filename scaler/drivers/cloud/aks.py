@@ -1,0 +1,305 @@
+"""AKS of Microsoft Azure: pools of a scale set each, changed by reading the whole pool and writing it with its ETag.
+
+A write answers with the address of an operation, which tells by itself when it is over and with what error. The size
+stays the one that was asked for where a part of it was not to be had.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.rest import HttpRequest
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.containerservice import ContainerServiceClient
+from azure.mgmt.containerservice.models import AgentPool, AgentPoolDeleteMachinesParameter
+
+from scaler.drivers import cloud_aks_api as api
+from scaler.errors import CloudError, InputError, NotOfferedError
+from scaler.model.clouds import Aks as AksCluster
+from scaler.model.pools import Operation, Progress, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from azure.core.rest import HttpResponse
+    from azure.mgmt.containerservice.models import Machine
+
+    from scaler.drivers.cloud import Doors, Offer
+    from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+_OPERATION = "Azure-AsyncOperation"
+_NOT_FOUND = 404
+
+
+class Aks:
+    """One cluster of AKS'."""
+
+    title: ClassVar[str] = "Azure AKS"
+    offers: ClassVar[frozenset[Offer]] = frozenset({"autoscaler", "create", "delete", "remove-instances"})
+
+    def __init__(self, doors: Doors) -> None:
+        if not isinstance(doors.cluster, AksCluster):
+            raise InputError(f"cluster {doors.cluster.cluster_name} is of kind {doors.cluster.kind}, not aks")
+        self._doors = doors
+        self._calls = doors.make_calls(api.translate)
+        self._where = (doors.cluster.resource_group, doors.cluster.cluster_id)
+        self._client = _client(doors, doors.cluster.subscription)
+
+    def pools(self) -> tuple[Pool, ...]:
+        """Return all pools; AKS tells their machines pool by pool."""
+        told = self._calls.read(lambda: list(self._client.agent_pools.list(*self._where)))
+        return tuple(api.pool_of(each, self._machines(str(each.name)) or ()) for each in told)
+
+    def pool(self, pool_id: str) -> Pool | None:
+        """Return one pool."""
+        told = self._told(pool_id)
+        return api.pool_of(told, self._machines(pool_id) or ()) if told else None
+
+    def instances(self, pool: Pool) -> tuple[Instance, ...]:
+        """Return the machines of a pool; those that could not be started have no ID here."""
+        return tuple(api.instance_of(each, pool) for each in self._machines(pool.id) or ())
+
+    def set_size(self, pool: Pool, size: int) -> Operation:
+        """Ask for a size."""
+        properties = api.sized(api.writable(self._must_be_told(pool)), size, pool.name)
+        # AKS does not tell how many of an operation's machines came: what was there before tells a part from nothing.
+        more = {"before": str(pool.actual)}
+        return self._operation("set-size", pool.id, self._put(pool, properties), target=size, more=more)
+
+    def set_autoscaling(self, pool: Pool, wanted: Autoscaling) -> Operation:
+        """Set bounds and the autoscaler; without it AKS keeps none."""
+        properties = api.autoscaled(api.writable(self._must_be_told(pool)), wanted, pool.name)
+        return self._operation("set-autoscaling", pool.id, self._put(pool, properties))
+
+    def create_like(self, like: Pool, spec: PoolSpec) -> Operation:
+        """Make a pool like another one, of the newest image; one of that name is never written over."""
+        properties = api.sized(api.writable(self._must_be_told(like)), spec.size, like.name)
+        if spec.autoscaling is not None:
+            properties = api.autoscaled(properties, spec.autoscaling, like.name)
+        # A stopped pool's copy is to run.
+        properties.pop("powerState", None)
+        answer = self._calls.absolute(
+            lambda: self._created_or_updated(spec.name, properties, {"match_condition": MatchConditions.IfMissing})
+        )
+        return self._operation("create", spec.name, answer, target=spec.size, more={"before": "0"})
+
+    def delete(self, pool: Pool) -> Operation:
+        """Delete a pool with its machines."""
+        asked = None if pool.state == "deleting" else self._calls.absolute(lambda: self._deleted(pool))
+        return self._operation("delete", pool.id, asked, target=0)
+
+    def remove_instances(self, pool: Pool, instances: Sequence[Instance]) -> Operation:
+        """End these machines by one request; AKS lowers the pool's size with them."""
+        names = [each.id for each in instances]
+
+        def ask() -> HttpResponse:
+            return self._client.agent_pools.begin_delete_machines(
+                *self._where, pool.id, AgentPoolDeleteMachinesParameter(machine_names=names), polling=False, cls=_answer
+            ).result()
+
+        return self._operation("remove-instances", pool.id, self._calls.once(ask), instances=names)
+
+    def masters(self) -> tuple[Instance, ...]:
+        """Refuse: the masters are Microsoft's."""
+        raise self._no_masters()
+
+    def add_masters(self, machines: Sequence[str]) -> Operation:
+        """Refuse, as above."""
+        del machines
+        raise self._no_masters()
+
+    def remove_masters(self, instances: Sequence[Instance]) -> Operation:
+        """Refuse, as above."""
+        del instances
+        raise self._no_masters()
+
+    def poll(self, operation: Operation) -> Progress:
+        """Ask the operation; where AKS has none, or has forgotten it, the pool tells."""
+        told = self._calls.read(lambda: self._status(operation.more.get("url", "")))
+        status = str((told or {}).get("status") or "")
+        if told is None:
+            return self._at_rest(operation)
+        if status.lower() == "succeeded":
+            return self._succeeded(operation)
+        if status.lower() not in {"failed", "canceled"}:
+            return Progress(state="running", told=f"{operation.change} of pool {operation.pool}: {status}")
+        why = api.refusal(told) if told.get("error") else api.Refusal(status, f"the operation was {status.lower()}")
+        return self._failed(operation, why)
+
+    def _succeeded(self, operation: Operation) -> Progress:
+        """Believe AKS, unless the pool says that machines are missing all the same."""
+        if operation.change in {"set-size", "create"}:
+            pool = self.pool(operation.pool)
+            if pool and pool.troubles and pool.target == operation.target and pool.actual < pool.target:
+                return self._short(operation, pool, pool.troubles)
+        return Progress(state="done")
+
+    def _failed(self, operation: Operation, why: api.Refusal) -> Progress:
+        pool = None if operation.change == "delete" else self.pool(operation.pool)
+        if pool and operation.change in {"set-size", "create"}:
+            return self._short(operation, pool, [why.trouble()])
+        if pool and operation.change == "remove-instances":
+            left = [each.id for each in self.instances(pool) if each.id in operation.instances]
+            by_name = {each.target: each for each in why.details}
+            troubles = tuple(by_name.get(name, why).trouble(name) for name in left) or (why.trouble(),)
+            state = "partial" if len(left) < len(operation.instances) else "failed"
+            return Progress.model_validate({"state": state, "cause": why.cause, "troubles": troubles})
+        return Progress(state="failed", cause=why.cause, troubles=(why.trouble(),))
+
+    def _short(self, operation: Operation, pool: Pool, troubles: Sequence[Trouble]) -> Progress:
+        """Judge a size of which a part is not there."""
+        came = pool.actual > int(operation.more.get("before", "0"))
+        cause = api.Refusal(troubles[0].code, troubles[0].message).cause if troubles else "cloud"
+        return Progress(
+            state="partial" if came else "failed",
+            told=f"{pool.actual} of {operation.target} machines are there",
+            cause=cause,
+            troubles=tuple(troubles),
+        )
+
+    def _at_rest(self, operation: Operation) -> Progress:
+        """Read off the pool what has come of an operation that cannot be asked.
+
+        AKS does not say since when a pool is in trouble. One that is at rest, though not as wanted, will not change by
+        itself, so that is the end, also where the trouble is an older one's.
+        """
+        pool = self.pool(operation.pool)
+        if operation.change == "delete" and pool is None:
+            return Progress(state="done")
+        if pool is None:
+            return Progress(state="failed", told=f"there is no pool {operation.pool}", cause="cloud")
+        if pool.state in {"changing", "deleting"}:
+            return Progress(state="running", told=f"pool {pool.name} is {pool.told}")
+        left = operation.instances and [each for each in self.instances(pool) if each.id in operation.instances]
+        as_wanted = {
+            "set-autoscaling": True,
+            "delete": False,
+            "remove-instances": not left,
+        }.get(operation.change, pool.target == operation.target == pool.actual)
+        if as_wanted:
+            return Progress(state="done")
+        if not pool.troubles:
+            return Progress(state="running", told=f"pool {pool.name}: {pool.actual} of {pool.target} machines")
+        return self._short(operation, pool, pool.troubles)
+
+    def _told(self, pool_id: str) -> AgentPool | None:
+        return self._calls.read(lambda: _unless_gone(lambda: self._client.agent_pools.get(*self._where, pool_id)))
+
+    def _must_be_told(self, pool: Pool) -> AgentPool:
+        told = self._told(pool.id)
+        if told is None:
+            raise CloudError(f"there is no pool {pool.name} any more")
+        return told
+
+    def _machines(self, pool_id: str) -> list[Machine] | None:
+        """Return what a pool has, None where the pool is gone; a page that fails begins the list anew."""
+        return self._calls.read(
+            lambda: _unless_gone(lambda: list(self._client.machines.list(*self._where, pool_id)))
+        )
+
+    def _put(self, pool: Pool, properties: dict[str, Any]) -> HttpResponse:
+        """Write a pool, bound to the version that the core has seen and not to the one just read."""
+        bound = {"etag": pool.etag, "match_condition": MatchConditions.IfNotModified} if pool.etag else {}
+        return self._calls.absolute(lambda: self._created_or_updated(pool.id, properties, bound))
+
+    def _created_or_updated(self, name: str, properties: dict[str, Any], bound: dict[str, Any]) -> HttpResponse:
+        body = AgentPool({"properties": properties})
+        poller: Any = self._client.agent_pools.begin_create_or_update(
+            *self._where, name, body, polling=False, cls=_answer, **bound
+        )
+        answer: HttpResponse = poller.result()
+        return answer
+
+    def _deleted(self, pool: Pool) -> HttpResponse | None:
+        bound: dict[str, Any] = (
+            {"etag": pool.etag, "match_condition": MatchConditions.IfNotModified} if pool.etag else {}
+        )
+
+        def ask() -> HttpResponse:
+            poller: Any = self._client.agent_pools.begin_delete(
+                *self._where, pool.id, polling=False, cls=_answer, **bound
+            )
+            answer: HttpResponse = poller.result()
+            return answer
+
+        return _unless_gone(ask)
+
+    def _status(self, url: str) -> dict[str, Any] | None:
+        """Ask an operation by its address, which Azure has signed; None where there is none (any more)."""
+        if not url:
+            return None
+        answer = self._client.send_request(HttpRequest("GET", url))
+        if answer.status_code == _NOT_FOUND:
+            return None
+        answer.raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def _no_masters(self) -> NotOfferedError:
+        return NotOfferedError(f"masters are not offered by this provider ({self.title}): they are the cloud's own")
+
+    def _operation(
+        self,
+        change: Change,
+        pool: str,
+        answer: HttpResponse | None,
+        *,
+        target: int | None = None,
+        instances: Sequence[str] = (),
+        more: dict[str, str] | None = None,
+    ) -> Operation:
+        headers = answer.headers if answer is not None else {}
+        url = headers.get(_OPERATION, "")
+        return Operation(
+            change=change,
+            id=urlsplit(url).path.rpartition("/")[2],
+            pool=pool,
+            target=target,
+            instances=tuple(instances),
+            started=self._doors.clock.now(),
+            request=api.request_id(headers),
+            more={**(more or {}), **({"url": url} if url else {})},
+        )
+
+
+def _client(doors: Doors, subscription: str) -> ContainerServiceClient:
+    endpoint = doors.endpoint("aks")
+    # Without an address of ours the SDK takes its own cloud's, which AZURE_SDK_CLOUD_CONF names.
+    ours: dict[str, Any] = (
+        {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]} if endpoint else {}
+    )
+    # An authority that the operator names is one to trust; asking Microsoft's about it fails in a private cloud.
+    credential = DefaultAzureCredential(
+        disable_instance_discovery=bool(doors.environment.get("AZURE_AUTHORITY_HOST")),
+    )
+    return ContainerServiceClient(
+        credential,
+        subscription,
+        retry_total=0,
+        permit_redirects=False,
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        **ours,
+    )
+
+
+def _answer(response: Any, *_: object) -> HttpResponse:  # noqa: ANN401 - the SDK's own type of pipeline is private
+    answer: HttpResponse = response.http_response
+    return answer
+
+
+def _unless_gone(ask: Callable[[], T]) -> T | None:
+    """Return what the pool was asked for, None where there is no such pool; a missing cluster is an error."""
+    try:
+        return ask()
+    except ResourceNotFoundError as e:
+        if api.is_of_cluster(e):
+            raise
+        return None
+
+
+DRIVER = Aks

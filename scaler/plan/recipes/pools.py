@@ -1,0 +1,234 @@
+"""Change pools of a managed cluster.
+
+    grow:    (autoscaler) → the size is asked for → the instances are there and their Nodes Ready
+    shrink:  close (cordon) all → pods move off → these very instances end → the size is what is left
+
+A pool only ever gets an absolute size. Nodes leave one by one by their names, drained before, also where only a smaller
+size was asked for; the cloud picks them itself only where the operator says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from scaler.errors import ConflictError, GuardError, InputError
+from scaler.model.pools import Autoscaling
+from scaler.plan.plan import StepSpec
+from scaler.plan.pool_plan import PoolPlan, Unit, Wants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from scaler.model.pools import Operation, Pool, PoolSpec
+    from scaler.plan.plan import Drain, Seen
+    from scaler.plan.pods import Leaving
+    from scaler.plan.pool_plan import Autoscaler, Machine
+
+GROW, SHRINK, CREATE, DELETE, AUTOSCALE, MASTERS = (
+    "scale",
+    "remove-node",
+    "pool-create",
+    "pool-delete",
+    "pool-autoscale",
+    "add-master",
+)
+_UNTOUCHED = "all other pools, and every node that is there"
+
+
+def size_of(pool: Pool, wanted: str) -> int:
+    """Return the absolute size that ``10``, ``+3`` or ``-2`` means for ``pool``; raises InputError where it is none."""
+    digits = wanted.lstrip("+-")
+    if not digits.isdecimal() or len(wanted) - len(digits) > 1:
+        raise InputError(f"--to {wanted}: not a size", hint="10, +3 or -2")
+    number = int(digits)
+    size = {"+": pool.target + number, "-": pool.target - number}.get(wanted[0], number)
+    if size < 0:
+        raise InputError(f"--to {wanted}: pool {pool.name} has {pool.target} nodes")
+    return size
+
+
+def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = False) -> None:
+    """Refuse a size that the pool may not have; ``going`` tells that it is on the way there already."""
+    if pool.state == "deleting":
+        raise ConflictError(f"pool {pool.name} is being deleted", code=pool.told)
+    if pool.state == "changing" and not going:
+        raise ConflictError(
+            f"the cloud is changing pool {pool.name} already",
+            hint="wait until it is done; scaler status shows it",
+            code=pool.told,
+        )
+    if pool.autoscaled and not autoscaler:
+        raise GuardError(
+            f"an autoscaler moves pool {pool.name} between {pool.min} and {pool.max}: it may change the size again",
+            hint="say --autoscaler keep, pin (it may have this size only) or disable; or scaler pool autoscale",
+        )
+    if autoscaler == "pin":
+        return
+    for bound, over in ((pool.max, size > (pool.max or 0)), (pool.min, size < (pool.min or 0))):
+        if bound is not None and over:
+            which = "max" if bound == pool.max and size > bound else "min"
+            raise GuardError(
+                f"pool {pool.name} has {which} {bound}, {size} was asked for",
+                hint=f"scaler pool autoscale {pool.name} --{which} {size} moves the bound",
+            )
+    if pool.per_zone and size % max(len(pool.zones), 1):
+        zones = len(pool.zones)
+        low = size - size % zones
+        raise GuardError(
+            f"pool {pool.name} has {zones} zones with as many nodes in each: {size} is not a multiple of {zones}",
+            hint=f"ask for {low} or {low + zones}",
+        )
+
+
+def grow(
+    cluster: str,
+    pool: Pool,
+    size: int,
+    *,
+    autoscaler: Autoscaler = "",
+    rollback: bool = False,
+    begun: Operation | None = None,
+    settled: bool = False,
+    warnings: Iterable[str] = (),
+) -> PoolPlan:
+    """Return the plan that brings ``pool`` to ``size``; empty where it is ``settled`` there."""
+    steps = ["pool_sized", "pool_nodes_ready"] if not settled else []
+    autoscaling = None
+    if pool.autoscaled and autoscaler in {"pin", "disable"}:
+        bounds = (size, size) if autoscaler == "pin" else (pool.min or 0, max(pool.max or 0, size))
+        autoscaling = Autoscaling(on=autoscaler == "pin", min=bounds[0], max=bounds[1])
+        if autoscaling != Autoscaling(on=True, min=pool.min or 0, max=pool.max or 0):
+            steps.insert(0, "pool_autoscaling_set")
+    told = [*warnings]
+    if autoscaler == "keep" and pool.autoscaled and steps:
+        told.append(f"the autoscaler of pool {pool.name} stays, and may change the size again")
+    return PoolPlan(
+        change=GROW,
+        cluster=cluster,
+        hosts=(Unit(name=pool.name, what="pool", id=pool.id),),
+        steps=tuple(StepSpec(step=step, hosts=(pool.name,)) for step in steps),
+        present=() if steps else (pool.name,),
+        warnings=tuple(told),
+        untouched=_UNTOUCHED,
+        on_failure="undo" if rollback else "stop",
+        wants=Wants(
+            pool=pool.id, size=size, before=pool.target, autoscaling=autoscaling, autoscaler=autoscaler, begun=begun
+        ),
+    )
+
+
+class Going(NamedTuple):
+    """What leaves: the machines behind Nodes, by their names, from ``pools``; ``absent`` are gone already."""
+
+    machines: Mapping[str, Machine]
+    pools: Mapping[str, Pool]
+    seen: Mapping[str, Seen]
+    pods: Sequence[Leaving]
+    absent: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def sizes(self) -> dict[str, int]:
+        """Return what is left of each pool."""
+        going = [machine.pool for machine in self.machines.values()]
+        return {name: max(pool.target - going.count(name), 0) for name, pool in self.pools.items()}
+
+
+def shrink(cluster: str, going: Going, drain: Drain, *, max_unavailable: int, autoscaler: Autoscaler = "") -> PoolPlan:
+    """Return the plan that ends the machines, some at a time."""
+    names, seen = list(going.machines), going.seen
+    steps = [StepSpec(step="nodes_cordoned", hosts=tuple(n for n in names if n in seen))] if seen else []
+    for at in range(0, len(names), max_unavailable):
+        batch = tuple(names[at : at + max_unavailable])
+        drained = tuple(name for name in batch if name in seen)
+        steps += [StepSpec(step="nodes_drained", hosts=drained)] if drained else []
+        steps.append(StepSpec(step="pool_instances_removed", hosts=batch))
+    return PoolPlan(
+        change=SHRINK,
+        cluster=cluster,
+        hosts=tuple(Unit(name=name, what="node", id=going.machines[name].instance) for name in names),
+        steps=tuple(steps),
+        present=going.absent,
+        warnings=going.warnings,
+        untouched=_UNTOUCHED,
+        leaves="workers",
+        drain=drain,
+        seen=dict(seen),
+        pods=tuple(going.pods),
+        wants=Wants(autoscaler=autoscaler, machines=dict(going.machines), sizes=going.sizes()),
+    )
+
+
+def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None) -> PoolPlan:
+    """Return the plan that makes a pool like another one; one that is ``there`` already is only waited for."""
+    steps = ["pool_created", "pool_nodes_ready"] if there is None else ["pool_nodes_ready"]
+    return PoolPlan(
+        change=CREATE,
+        cluster=cluster,
+        hosts=(Unit(name=spec.name, what="pool", id=there.id if there else ""),),
+        steps=tuple(StepSpec(step=step, hosts=(spec.name,)) for step in steps),
+        untouched=_UNTOUCHED,
+        on_failure="stop",
+        wants=Wants(pool=like.id, spec=spec, size=spec.size, before=0),
+    )
+
+
+def delete(cluster: str, pool: Pool, *, seen: Mapping[str, Seen], pods: Sequence[Leaving], drain: Drain) -> PoolPlan:
+    """Return the plan that deletes ``pool``: its Nodes are closed and emptied first, all of them."""
+    nodes = tuple(seen)
+    steps = [StepSpec(step=step, hosts=nodes) for step in ("nodes_cordoned", "nodes_drained") if nodes]
+    units = [*(Unit(name=name, what="node") for name in nodes), Unit(name=pool.name, what="pool", id=pool.id)]
+    return PoolPlan(
+        change=DELETE,
+        cluster=cluster,
+        hosts=tuple(units),
+        steps=(*steps, StepSpec(step="pool_deleted", hosts=(pool.name,))),
+        untouched="all other pools",
+        on_failure="undo",
+        leaves="workers",
+        drain=drain,
+        seen=dict(seen),
+        pods=tuple(pods),
+        wants=Wants(pool=pool.id, size=0, before=pool.target),
+    )
+
+
+def autoscale(cluster: str, pool: Pool, wanted: Autoscaling) -> PoolPlan:
+    """Return the plan that sets bounds and autoscaler; empty where they are so."""
+    as_it_is = (pool.autoscaled, pool.min, pool.max) == (wanted.on, wanted.min, wanted.max)
+    if not as_it_is and not wanted.min <= pool.target <= wanted.max:
+        raise GuardError(
+            f"pool {pool.name} has {pool.target} nodes: between {wanted.min} and {wanted.max} some would be ended at "
+            "once, or started",
+            hint="scaler scale first, then the bounds",
+        )
+    return PoolPlan(
+        change=AUTOSCALE,
+        cluster=cluster,
+        hosts=(Unit(name=pool.name, what="pool", id=pool.id),),
+        steps=() if as_it_is else (StepSpec(step="pool_autoscaling_set", hosts=(pool.name,)),),
+        present=(pool.name,) if as_it_is else (),
+        untouched="the size of the pool, and every node",
+        on_failure="stop",
+        wants=Wants(pool=pool.id, autoscaling=wanted),
+    )
+
+
+def add_masters(cluster: str, there: Sequence[str], machines: Sequence[str], *, allow_even: bool = False) -> PoolPlan:
+    """Return the plan that makes masters of ``machines``; those that are ``there`` already are left out."""
+    new = [name for name in machines if name not in there]
+    total = len(there) + len(new)
+    if new and total % 2 == 0 and not allow_even:
+        raise GuardError(
+            f"{total} masters are an even number: they tolerate no more failures than {total - 1}",
+            hint="add one more or one less, or say --allow-even",
+        )
+    return PoolPlan(
+        change=MASTERS,
+        cluster=cluster,
+        hosts=tuple(Unit(name=name, what="machine") for name in new),
+        steps=(StepSpec(step="cloud_masters_added", hosts=tuple(new)),) if new else (),
+        present=tuple(name for name in machines if name in there),
+        untouched="all pools",
+        on_failure="stop",
+        wants=Wants(masters=total, before=len(there)),
+    )

@@ -1,0 +1,162 @@
+"""What the steps in clouds share: the world they act in, and how an operation is watched to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scaler.errors import (
+    AmbiguousError,
+    CloudError,
+    ConflictError,
+    CredentialsError,
+    PartialError,
+    QuotaError,
+    SoldOutError,
+    StillGoingError,
+)
+from scaler.gateways.clock import wait_until
+from scaler.model.pools import Progress
+from scaler.steps.base import AnyWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from scaler.drivers.cloud import Cloud
+    from scaler.model.cloud_cluster import CloudCluster
+    from scaler.model.pools import Operation, Pool, Trouble
+    from scaler.plan.pool_plan import PoolPlan
+
+_CAUSES: dict[str, type[CloudError]] = {
+    "quota": QuotaError,
+    "sold-out": SoldOutError,
+    "conflict": ConflictError,
+    "credentials": CredentialsError,
+}
+RESUME = "scaler runs resume waits on"
+
+
+@dataclass(kw_only=True)
+class CloudWorld(AnyWorld):
+    """Everything a step in a cloud may use; ``poll_seconds`` and ``wait_seconds`` are how often and how long it asks.
+
+    ``progress`` is what came of the last change of a size: what the cloud gave up on, and why.
+    """
+
+    cluster: CloudCluster
+    plan: PoolPlan
+    cloud: Cloud
+    poll_seconds: float
+    wait_seconds: float
+    version: str
+    progress: Progress = field(default_factory=lambda: Progress(state="done"))
+
+    @property
+    def api_version(self) -> str:
+        """The version of the API servers."""
+        return self.version
+
+
+def must_find(world: CloudWorld, pool_id: str) -> Pool:
+    """Return the pool, read now; raises CloudError where it is gone."""
+    pool = world.cloud.pool(pool_id)
+    if pool is None:
+        raise CloudError(f"there is no pool {pool_id} any more")
+    return pool
+
+
+def by_name(world: CloudWorld, name: str) -> Pool | None:
+    """Return the pool that people call ``name``."""
+    return next((pool for pool in world.cloud.pools() if pool.name == name), None)
+
+
+def of_plan(world: CloudWorld) -> Pool:
+    """Return the pool that the plan is about, read now; one that it makes has its name only."""
+    wants = world.plan.wants
+    if wants.spec is None:
+        return must_find(world, wants.pool)
+    pool = by_name(world, wants.spec.name)
+    if pool is None:
+        raise CloudError(f"there is no pool {wants.spec.name}")
+    return pool
+
+
+def cause_of(progress: Progress, other: type[CloudError]) -> type[CloudError]:
+    """Return the kind of error that a failed operation is."""
+    return _CAUSES.get(progress.cause, other)
+
+
+def asked(world: CloudWorld, operation: Operation) -> Operation:
+    """Note ``operation`` in the journal, so that whoever goes on with this run can poll it."""
+    world.note({"operation": operation.model_dump(mode="json", exclude_defaults=True)})
+    return operation
+
+
+def intend(world: CloudWorld, what: str) -> None:
+    """Note what the cloud is about to be asked for: a run that is killed in between has asked, or has not."""
+    world.note({"intent": what})
+
+
+def watched(world: CloudWorld, operation: Operation, what: str) -> Progress:
+    """Poll ``operation`` until the cloud has ended it; raises StillGoingError when the time is up."""
+    last: list[Progress] = []
+
+    def ended() -> bool:
+        progress = world.cloud.poll(operation)
+        last[:] = [progress]
+        if progress.told:
+            world.say(progress.told)
+        return progress.state != "running"
+
+    if not wait_until(world.clock, ended, timeout=world.wait_seconds, every=world.poll_seconds):
+        raise StillGoingError(
+            f"{what}: the cloud is not done after {world.wait_seconds:g} s{_told(last)}",
+            hint=RESUME,
+            code=operation.id,
+            request=operation.request,
+        )
+    return last[0]
+
+
+def _told(last: list[Progress]) -> str:
+    return f": {last[0].told}" if last and last[0].told else ""
+
+
+def must_succeed(progress: Progress, operation: Operation, what: str) -> None:
+    """Raise the error that a failed operation is, with all the reasons that the cloud told."""
+    if progress.state == "done":
+        return
+    kind = cause_of(progress, CloudError)
+    raise kind(
+        f"{what}: {reasons(progress.troubles) or progress.told or 'the cloud failed'}", request=operation.request
+    )
+
+
+def reasons(troubles: Iterable[Trouble]) -> str:
+    """Return what a cloud says is wrong, each once."""
+    return "; ".join(dict.fromkeys(trouble.sentence for trouble in troubles))
+
+
+def once_surely(
+    world: CloudWorld, send: Callable[[], Operation], done: Callable[[], Operation | None], *, again: bool
+) -> Operation:
+    """Send an absolute write; where its answer was lost, or somebody was faster, look whether it is ``done`` already.
+
+    ``done`` reads, and returns the operation to poll where the cloud is on its way there. What was lost on the way to
+    the cloud is sent once more with ``again``.
+    """
+    try:
+        return send()
+    except (AmbiguousError, ConflictError) as e:
+        world.say("the answer was lost; looking what was done" if isinstance(e, AmbiguousError) else e.message)
+        found = done()
+        if found is not None:
+            return found
+        if not again or not isinstance(e, AmbiguousError):
+            raise
+    return send()
+
+
+def partial(message: str, hint: str) -> PartialError:
+    """Return the error of a change that was done in part."""
+    return PartialError(message, hint=hint)

@@ -1,0 +1,59 @@
+"""Set between which sizes an autoscaler moves a pool, or that none does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.errors import ScalerError
+from scaler.model.pools import Operation
+from scaler.steps import clouds
+from scaler.steps.base import Irreversible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.pools import Autoscaling, Pool
+    from scaler.plan.pool_plan import PoolPlan, Unit
+    from scaler.steps.base import Failures
+    from scaler.steps.clouds import CloudWorld
+
+
+class PoolAutoscalingSet(Irreversible):
+    """The pool has these bounds, and its autoscaler is on or off."""
+
+    title = "Set the bounds"
+
+    def describe(self, plan: PoolPlan, settings: object) -> Sequence[str]:
+        """Tell what the step will do."""
+        del settings
+        wanted = plan.wants.autoscaling
+        if wanted is None:
+            return []
+        return [f"between {wanted.min} and {wanted.max} nodes, autoscaler {'on' if wanted.on else 'off'}"]
+
+    def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:
+        """Set them, unless they are so."""
+        wants, what = world.plan.wants, f"bounds of pool {hosts[0].name}"
+        if wants.autoscaling is None:
+            raise ScalerError("the plan has no bounds")
+        wanted = wants.autoscaling
+        pool = clouds.must_find(world, wants.pool)
+        if _is_so(pool, wanted):
+            return {}
+
+        def done() -> Operation | None:
+            now = clouds.must_find(world, wants.pool)
+            lost = Operation(change="set-autoscaling", pool=pool.id, started=world.clock.now())
+            return lost if _is_so(now, wanted) else None
+
+        clouds.intend(world, f"set-autoscaling {pool.id} {wanted.min} {wanted.max} {wanted.on}")
+        operation = clouds.once_surely(world, lambda: world.cloud.set_autoscaling(pool, wanted), done, again=True)
+        clouds.must_succeed(clouds.watched(world, clouds.asked(world, operation), what), operation, what)
+        return {}
+
+
+def _is_so(pool: Pool, wanted: Autoscaling) -> bool:
+    return (pool.autoscaled, pool.min, pool.max) == (wanted.on, wanted.min, wanted.max)
+
+
+STEP = PoolAutoscalingSet()

@@ -1,0 +1,47 @@
+"""Delete a pool, and with it its machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.model.pools import Operation
+from scaler.steps import clouds
+from scaler.steps.base import Irreversible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.plan.pool_plan import PoolPlan, Unit
+    from scaler.steps.base import Failures
+    from scaler.steps.clouds import CloudWorld
+
+
+class PoolDeleted(Irreversible):
+    """The cloud has no such pool any more."""
+
+    title = "Delete the pool"
+    commits = "the cloud was asked to delete it; that can only be finished"
+
+    def describe(self, plan: PoolPlan, settings: object) -> Sequence[str]:
+        """Tell what the step will do."""
+        del settings
+        return [f"delete it with its {plan.wants.before} machines"]
+
+    def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:
+        """Delete it; one that is gone already is no error."""
+        pool, what = world.cloud.pool(world.plan.wants.pool), f"pool {hosts[0].name}"
+        if pool is None:
+            return {}
+        lost = Operation(change="delete", pool=pool.id, target=0, started=world.clock.now())
+
+        def done() -> Operation | None:
+            now = world.cloud.pool(pool.id)
+            return lost if now is None or now.state == "deleting" else None
+
+        clouds.intend(world, f"delete {pool.id}")
+        operation = done() or clouds.once_surely(world, lambda: world.cloud.delete(pool), done, again=True)
+        clouds.must_succeed(clouds.watched(world, clouds.asked(world, operation), what), operation, what)
+        return {}
+
+
+STEP = PoolDeleted()

@@ -1,0 +1,93 @@
+"""Ask the cloud for a size, as an absolute number, and wait until it says that it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaler.errors import ConflictError
+from scaler.model.pools import Operation
+from scaler.steps import clouds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.model.pools import Pool
+    from scaler.plan.pool_plan import PoolPlan, Unit
+    from scaler.steps.base import Failures
+    from scaler.steps.clouds import CloudWorld
+
+
+class PoolSized:
+    """The pool's target is the wanted size; what of it was not to be had is the next step's to judge."""
+
+    title = "Ask for the size"
+    commits = ""
+
+    def describe(self, plan: PoolPlan, settings: object) -> Sequence[str]:
+        """Tell what the step will do."""
+        del settings
+        wants = plan.wants
+        if wants.before == wants.size:
+            return [f"{wants.size} nodes were asked for already; wait until the cloud is done"]
+        return [f"ask for {wants.size} nodes in place of {wants.before}, and wait until the cloud is done"]
+
+    def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:
+        """Ask, unless that was asked for already; a target that somebody else changed meanwhile is left alone."""
+        del hosts
+        wants, name = world.plan.wants, world.plan.hosts[0].name
+        size = wants.size or 0
+        operation = self._begun(world) or self._ask(world, clouds.must_find(world, wants.pool), size)
+        progress = clouds.watched(world, clouds.asked(world, operation), f"pool {name} to {size}")
+        world.progress = progress
+        pool = clouds.must_find(world, wants.pool)
+        if pool.target != size and wants.autoscaler != "keep" and progress.state == "done":
+            raise ConflictError(f"pool {name}: {size} nodes were asked for, and somebody asked for {pool.target} since")
+        return {}
+
+    def undo(self, world: CloudWorld, host: Unit) -> None:
+        """Ask for what arrived, which is what was there where nothing did: nothing more comes, and nothing goes."""
+        wants = world.plan.wants
+        pool = clouds.must_find(world, wants.pool)
+        alive = [each for each in world.cloud.instances(pool) if each.state in {"running", "starting"}]
+        arrived = min(max(len(alive), wants.before or 0), pool.target)
+        if arrived == pool.target:
+            return
+        world.say(f"pool {host.name} back to {arrived}")
+        operation = clouds.asked(world, self._sent(world, pool, arrived))
+        what = f"pool {host.name} back to {arrived}"
+        clouds.must_succeed(clouds.watched(world, operation, what), operation, what)
+
+    def _begun(self, world: CloudWorld) -> Operation | None:
+        """Return the operation of the earlier run that this one goes on with, where it is still what is wanted."""
+        wants = world.plan.wants
+        if wants.begun is None or clouds.must_find(world, wants.pool).target != wants.size:
+            return None
+        return wants.begun
+
+    def _ask(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
+        if pool.target == size:
+            return self._as_wanted(world, pool, size)
+        wants = world.plan.wants
+        if pool.target != wants.before and wants.autoscaler != "keep":
+            raise ConflictError(
+                f"pool {pool.name} had {wants.before} nodes when this was planned, and {pool.target} now",
+                hint="somebody changed it meanwhile; look, and run the same command again",
+            )
+        clouds.intend(world, f"set-size {pool.id} {size}")
+        return self._sent(world, pool, size)
+
+    def _sent(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
+        def done() -> Operation | None:
+            now = clouds.must_find(world, pool.id)
+            return self._as_wanted(world, now, size) if now.target == size else None
+
+        def send() -> Operation:
+            return world.cloud.set_size(clouds.must_find(world, pool.id), size)
+
+        return clouds.once_surely(world, send, done, again=True)
+
+    def _as_wanted(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
+        return Operation(change="set-size", pool=pool.id, target=size, started=world.clock.now())
+
+
+STEP = PoolSized()

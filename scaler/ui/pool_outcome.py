@@ -1,0 +1,90 @@
+"""How a change of pools ended, as data and as text, and pools as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from scaler.errors import CloudError, PartialError, ScalerError
+from scaler.ui import outcome as ending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaler.engine.run import Outcome
+    from scaler.model.pools import Instance, Pool
+    from scaler.plan.pool_plan import PoolPlan
+
+
+def data(plan: PoolPlan, outcome: Outcome | None) -> dict[str, Any]:
+    """Return what a program wants to know of a run; without an outcome nothing had to be done."""
+    return {
+        "plan": plan.to_json(),
+        "run": outcome.run if outcome else None,
+        "pool": plan.wants.pool,
+        "size": plan.wants.size,
+        "before": plan.wants.before,
+        "removed": list(outcome.made) if outcome and plan.leaves else [],
+        "present": list(plan.present),
+        "failed": outcome.failed if outcome else {},
+        "left": outcome.left if outcome else {},
+        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()} if outcome else {},
+        "changed": bool(outcome and outcome.made),
+    }
+
+
+def error(outcome: Outcome | None) -> ScalerError | None:
+    """Return the error a run ends with: the cloud's own where there is one and nothing else came of it."""
+    told = ending.error(outcome, {})
+    if outcome is None or told is None:
+        return None
+    causes = list({id(cause): cause for cause in outcome.causes.values()}.values())
+    if outcome.made or len(causes) != 1 or not isinstance(causes[0], CloudError | PartialError):
+        return told
+    left = "".join(f"\n{name}: left as it is: {why}" for name, why in outcome.left.items())
+    return _with(causes[0], left, told.hint)
+
+
+def _with(cause: ScalerError, more: str, hint: str) -> ScalerError:
+    cause.message += more
+    cause.hint = cause.hint or hint
+    return cause
+
+
+def row(pool: Pool) -> dict[str, Any]:
+    """Return one pool for a program."""
+    return pool.model_dump(mode="json", exclude={"etag"})
+
+
+def show_pools(pools: Sequence[Pool]) -> None:
+    """Print pools, a line each."""
+    rows = [("pool", "id", "size", "there", "min", "max", "autoscaler", "state", "zones")]
+    for pool in pools:
+        bounds = ("-" if pool.min is None else str(pool.min), "-" if pool.max is None else str(pool.max))
+        state = pool.state if pool.told.lower() in {"", pool.state} else f"{pool.state} ({pool.told})"
+        size = (str(pool.target), str(pool.actual))
+        rows.append(
+            (pool.name, pool.id, *size, *bounds, "on" if pool.autoscaled else "off", state, " ".join(pool.zones))
+        )
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    # As runs list: names are there to be copied, so nothing is cut.
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for line in rows:
+        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def show_pool(pool: Pool, instances: Sequence[Instance]) -> None:
+    """Print one pool and its machines."""
+    show_pools([pool])
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for trouble in pool.troubles:
+        console.print(f"✗ {trouble.sentence}", style="red")
+    for each in instances:
+        words = [each.id, each.state, each.zone, each.node, each.reason.sentence if each.reason else ""]
+        console.print("  " + "  ".join(filter(None, words)))
+
+
+def show(outcome: Outcome | None) -> None:
+    """Print what was done."""
+    ending.show(outcome)
