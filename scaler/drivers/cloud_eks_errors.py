@@ -35,8 +35,10 @@ _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 _KINDS: tuple[tuple[str, type[CloudError]], ...] = (
     (r"Throttl|TooManyRequests|RequestLimitExceeded|RateExceeded|RateLimitExceeded|SlowDown", ThrottledError),
     (
-        r"AccessDenied|UnauthorizedOperation|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|AuthFailure"
-        r"|SignatureDoesNotMatch|InvalidSignature|MissingAuthenticationToken|OptInRequired|IncompleteSignature",
+        (
+            r"AccessDenied|Unauthorized|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|AuthFailure|OptInRequired"
+            r"|SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|MissingAuthenticationToken"
+        ),
         CredentialsError,
     ),
     (r"InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientReservedInstanceCapacity", SoldOutError),

@@ -166,7 +166,7 @@ def _instance(told: Mapping[str, Any]) -> Instance:
 
 
 def _life(told: str) -> Literal["running", "starting", "leaving"]:
-    word = told.split(":")[0]
+    word = told.split(":", maxsplit=1)[0]
     if word in {"Pending", "Warmed"}:
         return "starting"
     return "leaving" if word in {"Terminating", "Terminated", "Detaching", "Detached", "Quarantined"} else "running"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,11 +15,12 @@ from scaler.errors import CloudError
 from scaler.model.clouds import Eks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_eks import EKSClient
+    from mypy_boto3_eks.type_defs import NodegroupScalingConfigTypeDef
 
     from scaler.drivers.cloud import Doors
 
@@ -55,15 +56,10 @@ class Wire:
 
     def names(self) -> Iterator[str]:
         """Yield the names of all nodegroups."""
-        more: dict[str, str] = {}
-        while True:
-            page = self.calls.read(
-                lambda: self.eks.list_nodegroups(clusterName=self.cluster, maxResults=_PAGE, **_next("nextToken", more))
-            )
+        for page in self._pages(
+            lambda more: self.eks.list_nodegroups(clusterName=self.cluster, maxResults=_PAGE, **more), "nextToken"
+        ):
             yield from page["nodegroups"]
-            more = {"token": page.get("nextToken", "")}
-            if not more["token"]:
-                return
 
     def described(self, name: str) -> Mapping[str, Any] | None:
         """Return a nodegroup as EKS describes it; None where there is none."""
@@ -89,36 +85,34 @@ class Wire:
         return [told.group([found[name] for name in one.groups if name in found]) for one in nodegroups]
 
     def _groups(self, names: list[str]) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, str] = {}
-        while True:
-            page = self.calls.read(
-                lambda: self.scaling.describe_auto_scaling_groups(
-                    AutoScalingGroupNames=names, **_next("NextToken", more)
-                )
-            )
+        for page in self._pages(
+            lambda more: self.scaling.describe_auto_scaling_groups(AutoScalingGroupNames=names, **more), "NextToken"
+        ):
             yield from page["AutoScalingGroups"]
-            more = {"token": page.get("NextToken", "")}
-            if not more["token"]:
-                return
 
     def activities(self, one: told.Nodegroup, since: datetime) -> list[told.Activity]:
         """Return the scaling activities of a nodegroup that began at ``since`` or later."""
         return [activity for name in one.groups for activity in self._activities(name, since)]
 
     def _activities(self, group: str, since: datetime) -> Iterator[told.Activity]:
-        more: dict[str, str] = {}
-        while True:
-            page = self.calls.read(
-                lambda: self.scaling.describe_scaling_activities(
-                    AutoScalingGroupName=group, MaxRecords=_PAGE, **_next("NextToken", more)
-                )
-            )
+        for page in self._pages(
+            lambda more: self.scaling.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=_PAGE, **more),
+            "NextToken",
+        ):
             found = [told.activity(activity) for activity in page["Activities"]]
             yield from (activity for activity in found if activity.started >= since)
-            more = {"token": page.get("NextToken", "")}
             # The newest come first.
-            if not more["token"] or (found and found[-1].started < since):
+            if found and found[-1].started < since:
                 return
+
+    def _pages(self, ask: Callable[[dict[str, Any]], Mapping[str, Any]], token: str) -> Iterator[Mapping[str, Any]]:
+        more: dict[str, Any] = {}
+        while True:
+            page = self.calls.read(partial(ask, more))
+            yield page
+            if not page.get(token):
+                return
+            more = {token: page[token]}
 
     def update(self, name: str, update: str) -> Mapping[str, Any] | None:
         """Return what has come of an update; None where EKS knows it no more."""
@@ -132,12 +126,12 @@ class Wire:
             raise
         return answer["update"]
 
-    def scale(self, name: str, scaling: Mapping[str, int]) -> Mapping[str, Any]:
+    def scale(self, name: str, scaling: NodegroupScalingConfigTypeDef) -> Mapping[str, Any]:
         """Set what ``scaling`` names, and nothing else; all repetitions are one request to EKS, by their token."""
         token = str(uuid.uuid4())
         return self.calls.absolute(
             lambda: self.eks.update_nodegroup_config(
-                clusterName=self.cluster, nodegroupName=name, scalingConfig={**scaling}, clientRequestToken=token
+                clusterName=self.cluster, nodegroupName=name, scalingConfig=scaling, clientRequestToken=token
             )
         )
 
@@ -172,11 +166,6 @@ class Wire:
 def request_of(answer: Mapping[str, Any] | None) -> str:
     """Return the ID of the request that this answers."""
     return str(answer["ResponseMetadata"].get("RequestId", "")) if answer else ""
-
-
-def _next(name: str, more: Mapping[str, str]) -> dict[str, Any]:
-    token = more.get("token", "")
-    return {name: token} if token else {}
 
 
 def _config() -> Config:

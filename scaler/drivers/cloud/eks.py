@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from mypy_boto3_eks.type_defs import NodegroupScalingConfigTypeDef
+
     from scaler.drivers.cloud import Doors, Offer
     from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec
 
@@ -146,7 +148,7 @@ class EksCloud:
         """Raise: the control plane is AWS'."""
         self._not_offered()
 
-    def add_masters(self, count: int) -> Operation:  # noqa: ARG002 - the contract's
+    def add_masters(self, machines: Sequence[str]) -> Operation:  # noqa: ARG002 - the contract's
         """Raise: the control plane is AWS'."""
         self._not_offered()
 
@@ -181,7 +183,9 @@ class EksCloud:
     def _below(self, one: told.Nodegroup) -> told.Group:
         return self._wire.groups([one])[0]
 
-    def _scaled(self, pool: Pool, change: Change, target: int | None, scaling: dict[str, int]) -> Operation:
+    def _scaled(
+        self, pool: Pool, change: Change, target: int | None, scaling: NodegroupScalingConfigTypeDef
+    ) -> Operation:
         started = self._clock.now()
         answer = self._wire.scale(pool.id, scaling)
         since: datetime | None = answer["update"].get("createdAt")
