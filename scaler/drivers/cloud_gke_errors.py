@@ -60,7 +60,7 @@ _BROKEN = re.compile(
     re.IGNORECASE,
 )
 _TLS = re.compile(r"certificate|wrong_version|handshake|hostname", re.IGNORECASE)
-_NO_TOKEN = "Getting metadata from plugin failed"
+_PLUGIN = "Getting metadata from plugin failed"
 _SERVER_ERRORS = 500
 
 
@@ -125,7 +125,7 @@ def _of_connection(error: requests.RequestException) -> ScalerError:
 
 def _of_answer(error: api.GoogleAPICallError) -> ScalerError:
     told = _told(error)
-    if _NO_TOKEN in told.message:
+    if _PLUGIN in told.message:
         return CredentialsError(f"no token for Google: {told.message}", hint=CHAIN, code=told.code)
     if _is_grpc(error) and isinstance(error, api.ServerError | api.Cancelled):
         # A status that gRPC itself has made up, since there was no answer.
@@ -189,10 +189,8 @@ def _error_in(response: requests.Response) -> Mapping[str, Any]:
 def _request(details: Iterable[Any]) -> str:
     """Return the ID of the request, where a RequestInfo came along."""
     for detail in details or ():
-        if isinstance(detail, Mapping):
-            found = detail.get("requestId", "")
-        else:
-            found = getattr(detail, "request_id", "")
+        as_json = isinstance(detail, Mapping)
+        found = detail.get("requestId", "") if as_json else getattr(detail, "request_id", "")
         if found:
             return str(found)
     return ""

@@ -22,6 +22,8 @@ from scaler.model.pools import Instance, Trouble
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import requests
+
     from scaler.drivers.cloud import Doors
     from scaler.drivers.cloud_calls import Calls
 
@@ -164,7 +166,7 @@ class Groups:
     def _session(self) -> AuthorizedSession:
         # Without scopes of ours, a service account signs its own token for this host, and no token is fetched.
         credentials, _ = google.auth.default(default_scopes=SCOPES)
-        return AuthorizedSession(credentials, max_refresh_attempts=0, default_host=HOST)
+        return AuthorizedSession(credentials, max_refresh_attempts=0, default_host=HOST)  # type: ignore[no-untyped-call]
 
     def _found(self, kind: type[T], method: str, path: str, params: Mapping[str, str] | None = None) -> T | None:
         try:
@@ -180,9 +182,11 @@ class Groups:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> T:
-        answer = self._session.request(method, self._base + path, params=params, json=body, timeout=TIMEOUT_SECONDS)
+        answer: requests.Response = self._session.request(  # type: ignore[no-untyped-call]
+            method, self._base + path, params=params, json=body, timeout=TIMEOUT_SECONDS
+        )
         if not answer.ok:
-            raise from_http_response(answer)
+            raise from_http_response(answer)  # type: ignore[no-untyped-call]
         return kind.model_validate_json(answer.content)
 
 
