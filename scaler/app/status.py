@@ -139,7 +139,7 @@ def _put_together(
         differences=tuple(_differences(cluster, looks, balancers, nodes)),
         missing_nodes=tuple(sorted(listed - there)) if nodes is not None else (),
         foreign_nodes=tuple(sorted(there - listed)) if nodes is not None else (),
-        runs=unfinished(cluster),
+        runs=unfinished(cluster.name),
         lock=lock.look(cluster.name),
         lease=None if system is None else status_api.lease(system),
         unknown=tuple(unknown),
@@ -252,9 +252,9 @@ def _row(title: str, names: Iterable[str], *, of_etcd: bool = False) -> Row:
     return Row(title=title, hosts=tuple(sorted(set(names))), of_etcd=of_etcd)
 
 
-def unfinished(cluster: Cluster) -> tuple[RunSeen, ...]:
+def unfinished(cluster: str) -> tuple[RunSeen, ...]:
     """Return the runs on this cluster, as this machine's journals have them, that are unfinished or go on now."""
-    everything = history.runs(cluster.name)
+    everything = history.runs(cluster)
     left = {run.name for run in history.unfinished(everything)}
     return tuple(
         RunSeen(run=run.name, change=run.change, hosts=run.hosts, began=run.began, running=run.going)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scaler.app.session import Session
+    from scaler.model.cloud_cluster import CloudCluster
     from scaler.model.status import Status
     from scaler.plan.health import Problem
     from scaler.ui.report import Report
@@ -39,11 +40,15 @@ def status(
     Exit code 0: everything is well (warnings aside). 4: something is not, or is not known. 7: nothing answers.
     """
     with reporting("status", output) as report:
-        from scaler.app.session import opened, read_cluster
+        from scaler.app.session import opened, read_cluster, read_managed
         from scaler.app.status import collect, error
         from scaler.plan.health import problems
         from scaler.ui import status_view
 
+        managed = read_managed(cluster)
+        if managed is not None:
+            _managed(report, managed, every=every if watch else 0)
+            return
         known = read_cluster(cluster)
         with opened(known) as session:
             if watch:
@@ -52,6 +57,30 @@ def status(
             seen = collect(session)
             found = problems(seen)
             report.result(_data(seen, found), lambda: status_view.show(seen, found), error(seen, found))
+
+
+def _managed(report: Report, known: CloudCluster, *, every: float) -> None:
+    """Show a managed cluster, again and again where ``every`` says how many seconds lie between."""
+    from scaler.app.cloud_session import CloudSession
+    from scaler.app.cloud_status import collect, error
+    from scaler.plan.cloud_health import problems
+    from scaler.ui import pool_outcome
+
+    session = CloudSession(known)
+    while True:
+        seen = collect(session)
+        found = problems(seen)
+        data = {**seen.model_dump(mode="json"), "problems": [problem.model_dump(mode="json") for problem in found]}
+        if not every:
+            report.result(data, lambda: pool_outcome.show_status(seen, found), error(seen, found))
+            return
+        if report.output is Output.text:
+            pool_outcome.show_status(seen, found)
+        else:
+            report.line(report.envelope(data, error(seen, found)))
+        if not report.heard:
+            return
+        session.clock.sleep(every)
 
 
 def _data(seen: Status, found: tuple[Problem, ...]) -> dict[str, object]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaler.engine.run import Outcome
+    from scaler.model.cloud_status import CloudStatus
     from scaler.model.pools import Instance, Pool
+    from scaler.plan.health import Problem
     from scaler.plan.pool_plan import PoolPlan
 
 
@@ -83,6 +85,26 @@ def show_pool(pool: Pool, instances: Sequence[Instance]) -> None:
     for each in instances:
         words = [each.id, each.state, each.zone, each.node, each.reason.sentence if each.reason else ""]
         console.print("  " + "  ".join(filter(None, words)))
+
+
+def show_status(status: CloudStatus, problems: Sequence[Problem]) -> None:
+    """Print a managed cluster on one screen."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"cluster {status.cluster}  {status.kind} in {status.region}  {status.at:%Y-%m-%d %H:%M:%S} UTC")
+    console.print(f"API {'answers' if status.api else 'does not answer'}  Kubernetes {status.version or 'not known'}")
+    show_pools(status.pools or ())
+    for pool in status.pools or ():
+        console.print(f"{pool.name}: {pool.ready} of {pool.target} Ready")
+    if status.foreign_nodes:
+        console.print(f"nodes of no pool: {', '.join(status.foreign_nodes)}")
+    if status.lock is not None:
+        console.print(f"lock: {status.lock.sentence}")
+    for problem in problems:
+        style = "yellow" if problem.warning else "red"
+        console.print(f"{'!' if problem.warning else '✗'} {problem.message}", style=style)
+        console.print(f"  next: {problem.next}")
+    if not problems:
+        console.print("everything is well", style="bold green")
 
 
 def show(outcome: Outcome | None) -> None:

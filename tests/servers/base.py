@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
@@ -23,6 +23,7 @@ import httpx2 as httpx
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class Fleet:
         self.seconds = seconds
         self.joins = True
         """Whether a machine that runs becomes a Node."""
-        self._nodes, self._faults, self._provider_id, self._prefix = nodes, faults, provider_id, prefix
+        self.nodes, self._faults, self._provider_id, self._prefix = nodes, faults, provider_id, prefix
         self._made = 0
 
     def put(self, pool: FakePool, size: int | None = None) -> FakePool:
@@ -229,6 +230,12 @@ class Fleet:
         """Begin to end one machine."""
         machine.state, machine.due = "leaving", time.monotonic() + self.seconds
 
+    def delete(self, pool: FakePool) -> None:
+        """Begin to delete ``pool`` with its machines."""
+        pool.state = "deleting"
+        for machine in pool.machines:
+            self.leave(machine)
+
     def machine(self, machine_id: str) -> tuple[FakePool, Machine] | None:
         for pool in self.pools.values():
             for machine in pool.machines:
@@ -242,17 +249,19 @@ class Fleet:
         for pool in self.pools.values():
             for machine in [m for m in pool.machines if m.state in {"starting", "leaving"} and m.due <= now]:
                 self._come_to(pool, machine)
+        for pool in [pool for pool in self.pools.values() if pool.state == "deleting" and not pool.machines]:
+            del self.pools[pool.id]
 
     def _come_to(self, pool: FakePool, machine: Machine) -> None:
         if machine.state == "leaving":
             pool.machines.remove(machine)
-            self._nodes.remove(machine.node)
+            self.nodes.remove(machine.node)
         elif machine.reason:
             machine.state = "failed"
         else:
             machine.state = "running"
             if self.joins:
-                self._nodes.add(machine.node, self._provider_id(machine), {pool.label: pool.value})
+                self.nodes.add(machine.node, self._provider_id(machine), {pool.label: pool.value})
 
     def _start(self, pool: FakePool) -> Machine:
         self._made += 1
@@ -265,6 +274,47 @@ class Fleet:
         )
         pool.machines.append(machine)
         return machine
+
+
+class Provider(Protocol):
+    """What the contract suite asks of a module of this package: its ``SERVER``, made from ``Nodes``.
+
+    A ``CloudServer`` with a ``Fleet`` has the most of it. ``sizes`` and ``removals`` are the actions that set a size
+    and that end given machines, as the record calls them.
+    """
+
+    kind: ClassVar[str]
+    sizes: ClassVar[tuple[str, ...]]
+    removals: ClassVar[tuple[str, ...]]
+    faults: Faults
+    fleet: Fleet
+
+    def variables(self) -> dict[str, object]:
+        """Return what the inventory says of the cluster, beside what all clusters have."""
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return the variables by which the command line finds this server, and who it is; ``home`` is for files."""
+
+    def stranger(self) -> dict[str, str]:
+        """Return variables over those, of somebody whom the cloud does not know."""
+
+    def add_pool(self, name: str, size: int, **more: Any) -> FakePool:
+        """Let there be a pool with ``size`` machines that run; ``more`` are fields of ``FakePool``."""
+
+    def size_asked(self, request: Request) -> int:
+        """Return the size of the whole pool that a request of ``sizes`` asked for."""
+
+    def removed(self, request: Request) -> list[str]:
+        """Return the IDs of the machines that a request of ``removals`` ends."""
+
+    def asked(self, *actions: str) -> list[Request]:
+        """Return the requests of these actions, or all, in order."""
+
+    def forget(self) -> None:
+        """Begin a new record without faults."""
+
+    def close(self) -> None:
+        """End."""
 
 
 class CloudServer:

@@ -1,0 +1,157 @@
+"""A real API server on loopback: etcd and kube-apiserver as plain processes, from the lab's own store."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import httpx2 as httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from scaler.gateways.store import cache_dir
+from scaler.lab.binaries import architecture_here, present
+from tests.servers.base import ApiNodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOKEN = "token-of-the-tests"
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """Where it is, the kubectl and the kubeconfig for it, and its Nodes."""
+
+    url: str
+    kubectl: Path
+    kubeconfig: Path
+    nodes: ApiNodes
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[ApiServer]:
+    """Run an API server with its etcd in ``directory``; skip where the store has none."""
+    store, architecture = cache_dir() / "store", architecture_here()
+    there = present(store, architecture)
+    if not {"etcd", "kubernetes"} <= there.keys():
+        pytest.skip("the store has no etcd and kube-apiserver: scaler lab up fills it")
+    etcd = store / "etcd" / there["etcd"] / f"linux-{architecture}" / "etcd"
+    binaries = store / "kubernetes" / there["kubernetes"] / f"linux-{architecture}"
+    client, peer, secure = _ports(3)
+    authority = _certificate(directory)
+    argv = [
+        *(str(etcd), f"--data-dir={directory / 'etcd'}", "--unsafe-no-fsync", "--log-level=error"),
+        *(f"--listen-client-urls=http://127.0.0.1:{client}", f"--advertise-client-urls=http://127.0.0.1:{client}"),
+        *(f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+    ]
+    (directory / "tokens.csv").write_text(f"{TOKEN},admin,1,system:masters\n")
+    api = [
+        str(binaries / "kube-apiserver"),
+        f"--etcd-servers=http://127.0.0.1:{client}",
+        *("--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={secure}"),
+        *(f"--tls-cert-file={directory / 'server.crt'}", f"--tls-private-key-file={directory / 'server.key'}"),
+        *(
+            f"--token-auth-file={directory / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.9.0.0/24",
+        ),
+        *("--service-account-issuer=https://kubernetes.default", f"--service-account-key-file={directory / 'sa.key'}"),
+        f"--service-account-signing-key-file={directory / 'sa.key'}",
+        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+        "--max-requests-inflight=400",
+    ]
+    url = f"https://127.0.0.1:{secure}"
+    with _process(argv, directory / "etcd.log"), _process(api, directory / "api.log") as process:
+        trust = ssl.create_default_context(cafile=str(authority))
+        _must_answer(url, trust, process, directory / "api.log")
+        yield ApiServer(url, binaries / "kubectl", _kubeconfig(directory, url, authority), ApiNodes(url, TOKEN, trust))
+
+
+@contextlib.contextmanager
+def _process(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _must_answer(url: str, trust: ssl.SSLContext, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _SECONDS
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(verify=trust, trust_env=False, headers=headers) as client:
+        while time.monotonic() < end and process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                ready = client.get(f"{url}/readyz").is_success
+                # The Lease of runs lives there, and it is made a moment later.
+                if ready and client.get(f"{url}/api/v1/namespaces/kube-system").is_success:
+                    return
+            time.sleep(0.1)
+    raise AssertionError(log.read_text(errors="replace")[-3000:])
+
+
+def _ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def _certificate(directory: Path) -> Path:
+    """Write the server's certificate, that is its own authority, and the key for tokens; return the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / "server.crt"
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(directory / "server.key", key)
+    _write_key(directory / "sa.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    return file
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+
+
+def _kubeconfig(directory: Path, url: str, authority: Path) -> Path:
+    file = directory / "admin.kubeconfig"
+    file.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: admin\n"
+        "contexts: [{name: admin, context: {cluster: c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: '{url}', certificate-authority: '{authority}'}}}}]\n"
+        f"users: [{{name: u, user: {{token: {TOKEN}}}}}]\n"
+    )
+    return file
