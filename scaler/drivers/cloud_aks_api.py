@@ -126,7 +126,8 @@ def translate(error: Exception) -> ScalerError | None:
 
 
 def _of_answer(error: HttpResponseError) -> ScalerError:
-    status, headers = error.status_code or 0, error.response.headers if error.response is not None else {}
+    # The SDK's type of a response names what all of them have, and leaves the headers out.
+    status, headers = error.status_code or 0, getattr(error.response, "headers", None) or {}
     request = request_id(headers)
     broken = isinstance(error, IncompleteReadError) or (isinstance(error, DecodeError) and status < _SERVER)
     if broken:
@@ -165,7 +166,7 @@ def pool_of(told: AgentPool, machines: Iterable[Machine]) -> Pool:
     if about is None:
         raise CloudError(f"AKS told nothing of pool {told.name}")
     name, state = str(told.name), about.provisioning_state or "Succeeded"
-    stopped = about.power_state is not None and str(about.power_state.code) == "Stopped"
+    stopped = about.power_state is not None and about.power_state.code == "Stopped"
     troubles = [_trouble(about.status.provisioning_error)] if about.status and about.status.provisioning_error else []
     if stopped:
         troubles.append(Trouble(message="the pool is stopped; start it first"))
@@ -174,7 +175,8 @@ def pool_of(told: AgentPool, machines: Iterable[Machine]) -> Pool:
     autoscaled = bool(about.enable_auto_scaling)
     if scale is not None:
         low, high, autoscaled = _bounds(scale)
-        size = sum(group.count or 0 for group in (about.virtual_machine_nodes_status if autoscaled else scale.manual) or ())
+        groups = about.virtual_machine_nodes_status if autoscaled else scale.manual
+        size = sum(group.count or 0 for group in groups or ())
     rest = _REST.get(state.lower(), "changing")
     return Pool(
         id=name,

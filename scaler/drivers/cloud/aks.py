@@ -6,11 +6,11 @@ stays the one that was asked for where a part of it was not to be had.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.core.rest import HttpRequest
 from azure.identity import DefaultAzureCredential
 from azure.mgmt.containerservice import ContainerServiceClient
@@ -22,8 +22,9 @@ from scaler.model.clouds import Aks as AksCluster
 from scaler.model.pools import Operation, Progress, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from azure.core.paging import ItemPaged
     from azure.core.rest import HttpResponse
     from azure.mgmt.containerservice.models import Machine
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _OPERATION = "Azure-AsyncOperation"
 _NOT_FOUND = 404
+T = TypeVar("T")
 
 
 class Aks:
@@ -51,17 +53,17 @@ class Aks:
 
     def pools(self) -> tuple[Pool, ...]:
         """Return all pools; AKS tells their machines pool by pool."""
-        told = self._calls.read(lambda: list(self._client.agent_pools.list(*self._where)))
-        return tuple(api.pool_of(each, self._machines(str(each.name)) or ()) for each in told)
+        told = self._paged(self._client.agent_pools.list(*self._where), of_pool=False)
+        return tuple(api.pool_of(each, self._machines(str(each.name))) for each in told)
 
     def pool(self, pool_id: str) -> Pool | None:
         """Return one pool."""
         told = self._told(pool_id)
-        return api.pool_of(told, self._machines(pool_id) or ()) if told else None
+        return api.pool_of(told, self._machines(pool_id)) if told else None
 
     def instances(self, pool: Pool) -> tuple[Instance, ...]:
         """Return the machines of a pool; those that could not be started have no ID here."""
-        return tuple(api.instance_of(each, pool) for each in self._machines(pool.id) or ())
+        return tuple(api.instance_of(each, pool) for each in self._machines(pool.id))
 
     def set_size(self, pool: Pool, size: int) -> Operation:
         """Ask for a size."""
@@ -97,9 +99,12 @@ class Aks:
         names = [each.id for each in instances]
 
         def ask() -> HttpResponse:
-            return self._client.agent_pools.begin_delete_machines(
-                *self._where, pool.id, AgentPoolDeleteMachinesParameter(machine_names=names), polling=False, cls=_answer
-            ).result()
+            parameters = AgentPoolDeleteMachinesParameter(machine_names=names)
+            poller: Any = self._client.agent_pools.begin_delete_machines(
+                *self._where, pool.id, parameters, polling=False, cls=_answer
+            )
+            answer: HttpResponse = poller.result()
+            return answer
 
         return self._operation("remove-instances", pool.id, self._calls.once(ask), instances=names)
 
@@ -195,11 +200,21 @@ class Aks:
             raise CloudError(f"there is no pool {pool.name} any more")
         return told
 
-    def _machines(self, pool_id: str) -> list[Machine] | None:
-        """Return what a pool has, None where the pool is gone; a page that fails begins the list anew."""
-        return self._calls.read(
-            lambda: _unless_gone(lambda: list(self._client.machines.list(*self._where, pool_id)))
-        )
+    def _machines(self, pool_id: str) -> list[Machine]:
+        """Return what a pool has, nothing where the pool is gone."""
+        return self._paged(self._client.machines.list(*self._where, pool_id), of_pool=True)
+
+    def _paged(self, items: ItemPaged[T], *, of_pool: bool) -> list[T]:
+        """Return what stands on all pages, each of them one request; one that failed is asked for again."""
+        pages: Iterator[Iterator[T]] = items.by_page()
+        found: list[T] = []
+
+        def ask() -> Iterator[T] | None:
+            return _unless_gone(lambda: next(pages, None)) if of_pool else next(pages, None)
+
+        while (page := self._calls.read(ask)) is not None:
+            found += page
+        return found
 
     def _put(self, pool: Pool, properties: dict[str, Any]) -> HttpResponse:
         """Write a pool, bound to the version that the core has seen and not to the one just read."""
@@ -269,9 +284,7 @@ class Aks:
 def _client(doors: Doors, subscription: str) -> ContainerServiceClient:
     endpoint = doors.endpoint("aks")
     # Without an address of ours the SDK takes its own cloud's, which AZURE_SDK_CLOUD_CONF names.
-    ours: dict[str, Any] = (
-        {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]} if endpoint else {}
-    )
+    ours: dict[str, Any] = {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]} if endpoint else {}
     # An authority that the operator names is one to trust; asking Microsoft's about it fails in a private cloud.
     credential = DefaultAzureCredential(
         disable_instance_discovery=bool(doors.environment.get("AZURE_AUTHORITY_HOST")),
