@@ -162,8 +162,10 @@ def pool_body(like: Any, spec: PoolSpec) -> dict[str, Any]:  # noqa: ANN401 - as
 def scaling_body(told: Any, *, low: int, high: int) -> dict[str, Any]:  # noqa: ANN401 - as above
     """Return the autoscaler's settings of a pool with these bounds; what it was told to be otherwise stays."""
     there = _without_empty(told.auto_scaling.to_map()) if told.auto_scaling else {}
-    kind = {"type": there["type"]} if "type" in there else {}
-    return {"enable": True, "min_instances": low, "max_instances": high, **kind}
+    if there.get("eip_bandwidth") == 0:
+        del there["eip_bandwidth"]
+    # What is left out, as the type, might be taken for its default.
+    return {**there, "enable": True, "min_instances": low, "max_instances": high}
 
 
 def _tidy(group: dict[str, Any]) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Cause = Literal["cloud", "quota", "sold-out", "conflict", "credentials"]
 
 CHAIN = (
-    "credentials come from Alibaba Cloud's own chain: ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET, OIDC, the profile of the "
-    "aliyun command, ~/.alibabacloud/credentials, the machine's RAM role"
+    "credentials come from Alibaba Cloud's own chain: ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET, OIDC, the profile of "
+    "the aliyun command, ~/.alibabacloud/credentials, the machine's RAM role"
 )
 _LOOK = "look what is there before you ask again"
 # ACK publishes no list of its codes, so a family is told by its words; the first that fits counts. Several come with
@@ -44,7 +44,7 @@ _FAMILIES: tuple[tuple[type[CloudError], str], ...] = (
     (CredentialsError, r"AccessKey|Signature|SecurityToken|StsToken|NoPermission|Unauthorized|Forbidden(?:\.RAM|$)"),
 )
 _SAID: tuple[tuple[type[CloudError], str], ...] = (
-    (QuotaError, r"quota (?:is|has been|was)? ?(?:exceeded|reached|used)|exceeds? the quota"),
+    (QuotaError, r"quota.{0,30}(?:exceeded|reached|insufficient)|exceeds? .{0,20}quota"),
     (SoldOutError, r"out of stock|sold out|insufficient (?:stock|capacity|inventory)"),
     (ConflictError, r"state is (?:scaling|updating|removing|deleting|upgrading)|is in progress"),
 )
@@ -128,7 +128,7 @@ def _not_answered(inner: Exception) -> ScalerError:
         if any(isinstance(each, _NEVER_SENT) for each in _reasons(inner)):
             return UnreachableError(f"ACK cannot be reached: {inner.message}", hint="check region, endpoint and proxy")
         return AmbiguousError(f"ACK did not answer: {inner.message}", hint=_LOOK)
-    if isinstance(inner, AttributeError | TypeError | ValueError):
+    if isinstance(inner, AttributeError | RuntimeError | TypeError | ValueError):
         # What stands before ACK (a gateway, a proxy) answered with a page: the SDK parses it as JSON, whatever it is.
         return CloudError("ACK answered what is not its JSON", transient=True)
     return CloudError(f"ACK: {inner}")

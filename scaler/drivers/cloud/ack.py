@@ -311,7 +311,7 @@ class Ack:
         request = said.get("request_id") or said.get("requestId") or told["headers"].get("x-acs-request-id")
         return Wrote(said.get("task_id") or "", said.get("nodepool_id") or "", request or "")
 
-    def _operation(  # noqa: PLR0913 - the fields of an Operation
+    def _operation(
         self,
         change: Change,
         started: datetime,
