@@ -143,7 +143,7 @@ def pool_body(like: Any, spec: PoolSpec) -> dict[str, Any]:  # noqa: ANN401 - as
             f"pool {name} has a password for its nodes, and ACK does not tell it",
             hint="make the pool in ACK's console, or give that one a key pair",
         )
-    body = _without_empty(models.CreateClusterNodePoolRequest().from_map(like.to_map()).to_map())
+    body: dict[str, Any] = _without_empty(models.CreateClusterNodePoolRequest().from_map(like.to_map()).to_map())
     for field in (*_NOT_STANDARD, "max_nodes"):
         body.pop(field, None)
     _tidy(body["scaling_group"])

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from alibabacloud_cs20151215 import models
@@ -20,7 +20,7 @@ from tests.servers.base import Answer, CloudServer, FakePool, Fleet, Machine, No
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.servers.base import Request
 
@@ -74,9 +74,6 @@ def settings() -> dict[str, Any]:
     """Return what a standard pool is told to be, with all the empty things that ACK tells too."""
     return {
         "auto_scaling": {
-            "enable": False,
-            "max_instances": 0,
-            "min_instances": 0,
             "type": "cpu",
             "is_bond_eip": False,
             "eip_internet_charge_type": "PayByBandwidth",
@@ -129,35 +126,59 @@ def settings() -> dict[str, Any]:
 class AckServer(CloudServer):
     """One cluster of ACK; ``token`` is that of a temporary key, ``masters`` are those of a dedicated cluster."""
 
-    def __init__(
-        self, nodes: Nodes, *, tls: ssl.SSLContext | None = None, seconds: float = 0.1, token: str = ""
-    ) -> None:
-        self.signatures = Signatures(KEY, SECRET, token)
+    kind: ClassVar[str] = "ack"
+    sizes: ClassVar[tuple[str, ...]] = ("ModifyClusterNodePool", "ScaleClusterNodePool")
+    removals: ClassVar[tuple[str, ...]] = ("RemoveNodePoolNodes",)
+
+    def __init__(self, nodes: Nodes, *, tls: ssl.SSLContext | None = None) -> None:
+        self.signatures = Signatures(KEY, SECRET)
         self.tasks: dict[str, Task] = {}
         self.masters: list[str] = []
-        self._seen: dict[str, str] = {}
+        self.seen: dict[str, str] = {}
+        """When each machine was made, by its ID, as it was first told."""
         self.page_is_broken = False
         """Let a gateway answer in place of ACK, with a page."""
         super().__init__(tls=tls)
         # Head and body go out in two writes: the second would wait for the client's delayed acknowledgement.
         handler: Any = self._http.RequestHandlerClass
         handler.disable_nagle_algorithm = True
-        self.fleet = Fleet(nodes, self.faults, lambda machine: f"{REGION}.{machine.id}", seconds=seconds)
+        self.fleet = Fleet(nodes, self.faults, lambda machine: f"{REGION}.{machine.id}")
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the command line under test is to have in its environment."""
+    def variables(self) -> dict[str, object]:
+        """Return what the inventory says of the cluster."""
+        return {"kind": self.kind, "region": REGION, "cluster_id": CLUSTER}
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return how the command line finds this server, and who it is there."""
+        del home
         return {
             "SCALER_ENDPOINT_ACK": self.url,
             "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
             "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
-            **({"ALIBABA_CLOUD_SECURITY_TOKEN": self.signatures.token} if self.signatures.token else {}),
         }
 
-    def put(self, name: str, size: int, **more: Any) -> FakePool:
-        """Let a pool be there, all of whose machines run; ``more`` are fields of the fleet's pool."""
+    def stranger(self) -> dict[str, str]:
+        """Return the secret of somebody whom the cloud does not know."""
+        return {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}
+
+    def add_pool(self, name: str, size: int, **more: Any) -> FakePool:
+        """Let there be a pool with ``size`` machines that run."""
         return self.fleet.put(self._pool(name, size, settings(), **more))
+
+    def size_asked(self, request: Request) -> int:
+        """Return the absolute size that a request asked for."""
+        return int(request.json["scaling_group"]["desired_size"])
+
+    def removed(self, request: Request) -> list[str]:
+        """Return the machines that a request ends."""
+        return list(json.loads(request.query["instance_ids"][0]))
+
+    def forget(self) -> None:
+        """Begin a new record, with nothing going wrong or going on."""
+        super().forget()
+        self.tasks.clear()
+        self.page_is_broken = False
 
     def action(self, request: Request) -> str:
         return self._route(request)[0]
@@ -172,7 +193,6 @@ class AckServer(CloudServer):
         if self.faults.take("slow", [self.action(request)]):
             time.sleep(SLOW_SECONDS)
         self.fleet.settle()
-        self._forget_empty()
         try:
             return Answer(200, self._done(request))
         except RefusedError as e:
@@ -279,9 +299,7 @@ class AckServer(CloudServer):
         force = self._flag(request, "force")
         if found.machines and not force:
             raise RefusedError(400, "NodepoolNotEmpty", "the node pool has nodes")
-        found.state = "deleting"
-        for machine in found.machines:
-            self.fleet.leave(machine)
+        self.fleet.delete(found)
         return self._begun(Task(self._id("T"), pool, "nodepool_delete", list(found.machines)))
 
     def _RemoveNodePoolNodes(self, request: Request, pool: str) -> Any:  # noqa: N802 - as above
@@ -308,8 +326,10 @@ class AckServer(CloudServer):
         if not 0 <= low <= high <= MOST_INSTANCES:
             raise RefusedError(400, "InvalidParameter", f"min_instances {low}, max_instances {high}")
         # What is not said is set to its default: a request that says too little must show in a test.
-        pool.more["auto_scaling"] = {"enable": False, "type": "cpu", "min_instances": 0, "max_instances": 0} | asked
+        pool.more["auto_scaling"] = {"type": "cpu"} | asked
         pool.autoscaled = bool(asked.get("enable"))
+        if pool.autoscaled:
+            pool.min, pool.max = low, high
         return min(max(pool.target, low), high) if pool.autoscaled else pool.target
 
     def _sized(self, pool: FakePool, size: int) -> dict[str, Any]:
@@ -361,8 +381,10 @@ class AckServer(CloudServer):
         count = {word: sum(each.state == word for each in pool.machines) for word in (*_WORDS, "running", "failed")}
         size = {} if pool.more.get("sized_by_hand") else {"desired_size": pool.target}
         said = {name: value for name, value in pool.more.items() if name != "sized_by_hand"}
+        bounds = {"enable": pool.autoscaled, "min_instances": pool.min, "max_instances": pool.max}
         return {
             **said,
+            "auto_scaling": {**pool.more.get("auto_scaling", {}), **bounds},
             "nodepool_info": {
                 "type": "ess",
                 "is_default": False,
@@ -405,7 +427,7 @@ class AckServer(CloudServer):
             "node_status": "Ready" if runs else "Unknown",
             "state": _WORDS.get(machine.state, machine.state),
             "error_message": machine.reason if machine.state == "failed" else "",
-            "creation_time": self._seen.setdefault(machine.id, datetime.now(UTC).isoformat()),
+            "creation_time": self.seen.setdefault(machine.id, datetime.now(UTC).isoformat()),
             "is_aliyun_node": True,
             "source": "ess_attach",
         }
@@ -418,10 +440,6 @@ class AckServer(CloudServer):
 
     def _is_there(self, machine: Machine) -> bool:
         return self.fleet.machine(machine.id) is not None
-
-    def _forget_empty(self) -> None:
-        for pool in [each for each in self.fleet.pools.values() if each.state == "deleting" and not each.machines]:
-            del self.fleet.pools[pool.id]
 
     def _route(self, request: Request) -> tuple[str, dict[str, str]]:
         for method, path, action in _ROUTES:
@@ -437,6 +455,4 @@ class AckServer(CloudServer):
         return f"{prefix}-{uuid4().hex}" if prefix else str(uuid4()).upper()
 
 
-def actions() -> Iterator[str]:
-    """Yield every action that the server has."""
-    yield from (action for _, _, action in _ROUTES)
+SERVER = AckServer

@@ -152,13 +152,16 @@ class Ack:
             raise NotOfferedError(f"the masters of {self._cluster} are Alibaba Cloud's own")
         return found
 
-    def add_masters(self, count: int) -> Operation:
+    def add_masters(self, machines: Sequence[str]) -> Operation:
         """Refuse: ACK's API has no call for it, also where the masters are the customer's."""
-        raise NotOfferedError(f"ACK has no call that adds {count} masters", hint="its console adds them, if anything")
+        raise NotOfferedError(
+            f"ACK's API has no call that makes masters of {', '.join(machines)}", hint="look into ACK's console"
+        )
 
     def remove_masters(self, instances: Sequence[Instance]) -> Operation:
         """Refuse, as above."""
-        raise NotOfferedError(f"ACK has no call that removes {len(instances)} masters")
+        names = ", ".join(each.id for each in instances)
+        raise NotOfferedError(f"ACK's API has no call that ends the masters {names}", hint="look into ACK's console")
 
     def poll(self, operation: Operation) -> Progress:
         """Ask the task, or look at the pool where there is none (any more)."""
