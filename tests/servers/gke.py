@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from google.cloud import container_v1 as container
 from google.protobuf import json_format
@@ -17,11 +19,9 @@ from google.protobuf import json_format
 from tests.servers import gke_compute as compute
 from tests.servers.base import Answer, CloudServer, FakePool, Request
 from tests.servers.gke_compute import CLUSTER, PROJECT, Compute, GroupFleet
-from tests.servers.gke_wire import GrpcDoor, Refusal, ServiceAccount, authority, server_tls
+from tests.servers.gke_wire import GrpcDoor, RefusedError, ServiceAccount, authority, server_tls
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.servers.base import Machine, Nodes
 
 REGION = "europe-west3"
@@ -32,7 +32,7 @@ LIST, GET, CREATE, DELETE, SIZE, AUTOSCALING, OPERATION = (
     *("SetNodePoolAutoscaling", "GetOperation"),
 )
 REMOVE, MACHINES = f"compute.{compute.DELETE}", f"compute.{compute.LIST}"
-MESSAGES = {
+MESSAGES: dict[str, tuple[Any, Any]] = {
     LIST: (container.ListNodePoolsRequest, container.ListNodePoolsResponse),
     GET: (container.GetNodePoolRequest, container.NodePool),
     CREATE: (container.CreateNodePoolRequest, container.Operation),
@@ -64,7 +64,10 @@ _ROUTES = (
 )
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 _STATES = {"changing": "RECONCILING", "deleting": "STOPPING", "failed": "ERROR", "degraded": "RUNNING_WITH_ERROR"}
-_READ_ONLY = {"selfLink", "status", "statusMessage", "conditions", "instanceGroupUrls", "podIpv4CidrSize", "etag"}
+_READ_ONLY = {
+    *("selfLink", "status", "statusMessage", "conditions", "instanceGroupUrls", "podIpv4CidrSize", "etag"),
+    *("effectiveCgroupMode", "updateInfo"),
+}
 _MOST_IN_A_ZONE = 1000
 # What a pool has that nobody has set anything of, and what only the service itself sets.
 CONFIG: dict[str, Any] = {
@@ -111,27 +114,33 @@ class Work:
 class GkeServer(CloudServer):
     """One cluster of three zones; ``tells_failures`` is whether an operation says that machines could not be had."""
 
-    def __init__(self, nodes: Nodes | None = None, *, seconds: float = 0.1) -> None:
+    kind: ClassVar[str] = "gke"
+    sizes: ClassVar[tuple[str, ...]] = (SIZE,)
+    removals: ClassVar[tuple[str, ...]] = (REMOVE,)
+
+    def __init__(self, nodes: Nodes | None = None, *, seconds: float = 0.1, transport: str = "grpc") -> None:
         super().__init__(tls=server_tls())
         self.account = ServiceAccount()
         self.fleet = GroupFleet(nodes or Nowhere(), self.faults, self._provider_id, seconds=seconds)
         self.compute = Compute(self.fleet)
         self.tells_failures = True
         self.works: dict[str, Work] = {}
+        self.transport = transport
+        self._files = TemporaryDirectory()
+        self._scratch = Path(self._files.name)
         self._grpc = GrpcDoor(MESSAGES, self.answered)
 
-    @staticmethod
-    def pool(name: str, size: int, **more: Any) -> FakePool:
-        """Return a pool to put into the fleet; ``size`` counts all zones."""
-        return FakePool(name, name, LABEL, name, size, **({"zones": ZONES} | more))
+    def variables(self) -> dict[str, object]:
+        """Return what the inventory says of the cluster."""
+        return {"kind": "gke", "region": REGION, "cluster_id": CLUSTER, "project": PROJECT, "transport": self.transport}
 
-    def environment(self, directory: Path, *, transport: str = "grpc") -> dict[str, str]:
-        """Return what a process needs in its environment to work with this server; writes two files."""
-        roots = directory / "roots.pem"
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return how the command line finds this server, and who it is there; writes two files."""
+        roots = home / "roots.pem"
         authority().cert_pem.write_to_path(str(roots))
-        port = self._grpc.wire.port if transport == "grpc" else self.port
+        port = self._grpc.wire.port if self.transport == "grpc" else self.port
         return {
-            "GOOGLE_APPLICATION_CREDENTIALS": str(self.account.write(directory / "account.json")),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.account.write(home / "account.json")),
             "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(roots),
             "REQUESTS_CA_BUNDLE": str(roots),
             "NO_GCE_CHECK": "true",
@@ -139,20 +148,33 @@ class GkeServer(CloudServer):
             "SCALER_ENDPOINT_COMPUTE": self.url,
         }
 
-    def settings(self, kubeconfig: Path, *, transport: str = "grpc") -> dict[str, Any]:
-        """Return the cluster's variables, as an inventory has them."""
-        return {
-            "kind": "gke",
-            "cluster_name": CLUSTER,
-            "region": REGION,
-            "cluster_id": CLUSTER,
-            "project": PROJECT,
-            "transport": transport,
-            "admin_kubeconfig": str(kubeconfig),
-        }
+    def stranger(self) -> dict[str, str]:
+        """Return the credentials of somebody whom the cloud does not know."""
+        return {"GOOGLE_APPLICATION_CREDENTIALS": str(ServiceAccount().write(self._scratch / "stranger.json"))}
+
+    def add_pool(self, name: str, size: int, **more: Any) -> FakePool:
+        """Let there be a pool with ``size`` machines, in one zone where ``zones`` says nothing else."""
+        return self.fleet.put(FakePool(name, name, LABEL, name, size, **({"zones": ZONES[:1]} | more)))
+
+    def size_asked(self, request: Request) -> int:
+        """Return the size of the whole pool that a request asked for; on the wire is that of a zone."""
+        asked = self._asked(request)
+        zones = self.fleet.pools[asked["name"].rsplit("/", 1)[-1]].zones
+        return int(asked.get("nodeCount", 0)) * len(zones)
+
+    def removed(self, request: Request) -> list[str]:
+        """Return the machines that a request ends."""
+        return [url.rsplit("/", 1)[-1] for url in request.json["instances"]]
+
+    def forget(self) -> None:
+        """Begin a new record, with nothing going wrong or going on."""
+        super().forget()
+        self.works.clear()
+        self.tells_failures, self.compute.page = True, compute.MOST_ON_A_PAGE
 
     def close(self) -> None:
         self._grpc.close()
+        self._files.cleanup()
         super().close()
 
     def action(self, request: Request) -> str:
@@ -173,7 +195,7 @@ class GkeServer(CloudServer):
             if audience == "compute":
                 return Answer(body=self.compute.answer(request))
             return Answer(body=self._container(request))
-        except Refusal as e:
+        except RefusedError as e:
             return self._refused(request, e)
 
     def fault(self, fault: str, request: Request) -> Answer:
@@ -185,21 +207,21 @@ class GkeServer(CloudServer):
         )
         running = f"Cluster is running incompatible operation operation-{time.monotonic_ns()}."
         refusals = {
-            "throttle": Refusal("RESOURCE_EXHAUSTED", metric, "RATE_LIMIT_EXCEEDED"),
-            "conflict": Refusal("FAILED_PRECONDITION", running, "CLUSTER_ALREADY_HAS_OPERATION"),
-            "quota": Refusal("RESOURCE_EXHAUSTED", lacking),
-            "broken": Refusal("UNAVAILABLE", "The service is currently unavailable."),
+            "throttle": RefusedError("RESOURCE_EXHAUSTED", metric, "RATE_LIMIT_EXCEEDED"),
+            "conflict": RefusedError("FAILED_PRECONDITION", running, "CLUSTER_ALREADY_HAS_OPERATION"),
+            "quota": RefusedError("RESOURCE_EXHAUSTED", lacking),
+            "broken": RefusedError("UNAVAILABLE", "The service is currently unavailable."),
         }
         if request.action.startswith("compute."):
             refusals |= {
-                "throttle": Refusal("PERMISSION_DENIED", "Rate Limit Exceeded", "rateLimitExceeded"),
-                "conflict": Refusal("FAILED_PRECONDITION", "The resource is not ready", "resourceNotReady"),
-                "quota": Refusal("PERMISSION_DENIED", "Quota 'CPUS' exceeded. Limit: 24.0", "quotaExceeded"),
-                "broken": Refusal("UNAVAILABLE", "Backend Error", "backendError"),
+                "throttle": RefusedError("PERMISSION_DENIED", "Rate Limit Exceeded", "rateLimitExceeded"),
+                "conflict": RefusedError("FAILED_PRECONDITION", "The resource is not ready", "resourceNotReady"),
+                "quota": RefusedError("PERMISSION_DENIED", "Quota 'CPUS' exceeded. Limit: 24.0", "quotaExceeded"),
+                "broken": RefusedError("UNAVAILABLE", "Backend Error", "backendError"),
             }
         return self._refused(request, refusals[fault])
 
-    def _refused(self, request: Request, refusal: Refusal) -> Answer:
+    def _refused(self, request: Request, refusal: RefusedError) -> Answer:
         answer = refusal.answer
         if request.path.startswith("/google."):
             return answer
@@ -217,23 +239,23 @@ class GkeServer(CloudServer):
         asked = self._asked(request)
         where = asked.get("parent") or asked.get("name", "")
         if not where.startswith(f"{PARENT}/nodePools/" if "/nodePools/" in where else (PARENT, f"{PLACE}/operations/")):
-            raise Refusal("NOT_FOUND", f"Not found: {where}.")
+            raise RefusedError("NOT_FOUND", f"Not found: {where}.")
         if request.action == LIST:
             return {"nodePools": [self._told(each) for each in self.fleet.pools.values()]}
         if request.action == OPERATION:
             work = self.works.get(where.rsplit("/", 1)[-1])
             if work is None:
-                raise Refusal("NOT_FOUND", f"Not found: {where}.")
+                raise RefusedError("NOT_FOUND", f"Not found: {where}.")
             return work.told
         pool = self.fleet.pools.get(where.rsplit("/", 1)[-1])
         if request.action != CREATE and pool is None:
-            raise Refusal("NOT_FOUND", f"Not found: {where}.")
+            raise RefusedError("NOT_FOUND", f"Not found: {where}.")
         if request.action == GET and pool:
             return self._told(pool)
         for work in self.works.values():
             if not work.over:
                 text = f"Cluster is running incompatible operation {work.name}."
-                raise Refusal("FAILED_PRECONDITION", text, "CLUSTER_ALREADY_HAS_OPERATION")
+                raise RefusedError("FAILED_PRECONDITION", text, "CLUSTER_ALREADY_HAS_OPERATION")
         return self._write(request.action, asked, pool).told
 
     def _asked(self, request: Request) -> dict[str, Any]:
@@ -244,12 +266,12 @@ class GkeServer(CloudServer):
             (m for verb, path, _ in _ROUTES if verb == request.method and (m := path.fullmatch(request.path))), None
         )
         if match is None:
-            raise Refusal("NOT_FOUND", f"Not found: {request.path}")
+            raise RefusedError("NOT_FOUND", f"Not found: {request.path}")
         takes = MESSAGES[request.action][0]
         try:
             message = json_format.ParseDict(request.json | match.groupdict(), takes.pb(takes()))
         except json_format.ParseError as e:
-            raise Refusal("INVALID_ARGUMENT", f"Invalid JSON payload received: {e}") from e
+            raise RefusedError("INVALID_ARGUMENT", f"Invalid JSON payload received: {e}") from e
         return dict(json_format.MessageToDict(message))
 
     def _write(self, action: str, asked: dict[str, Any], pool: FakePool | None) -> Work:
@@ -258,7 +280,7 @@ class GkeServer(CloudServer):
         elif action == SIZE:
             count = asked.get("nodeCount", 0)
             if not 0 <= count <= _MOST_IN_A_ZONE:
-                raise Refusal("INVALID_ARGUMENT", f"Node count {count} is not between 0 and {_MOST_IN_A_ZONE}.")
+                raise RefusedError("INVALID_ARGUMENT", f"Node count {count} is not between 0 and {_MOST_IN_A_ZONE}.")
             self.fleet.want_in_each_zone(pool, count)
         elif action == AUTOSCALING:
             self._autoscale(pool, asked.get("autoscaling", EMPTY))
@@ -274,9 +296,9 @@ class GkeServer(CloudServer):
             {"effectiveCgroupMode"} & set(wanted.get("config", EMPTY))
         )
         if not _NAME.fullmatch(name) or read_only:
-            raise Refusal("INVALID_ARGUMENT", f"node_pool.name {name!r} or read-only fields {read_only} are invalid.")
+            raise RefusedError("INVALID_ARGUMENT", f"node_pool.name {name!r}, or read-only: {read_only}")
         if name in self.fleet.pools:
-            raise Refusal("ALREADY_EXISTS", f"Already exists: {PARENT}/nodePools/{name}.")
+            raise RefusedError("ALREADY_EXISTS", f"Already exists: {PARENT}/nodePools/{name}.")
         zones = tuple(wanted.get("locations", ZONES))
         pool = FakePool(name, name, LABEL, name, 0, zones=zones, more={"told": wanted})
         self._autoscale(pool, wanted.get("autoscaling", EMPTY))
@@ -287,11 +309,11 @@ class GkeServer(CloudServer):
     def _autoscale(self, pool: FakePool, wanted: dict[str, Any]) -> None:
         total = {"totalMinNodeCount", "totalMaxNodeCount"} & set(wanted)
         if total and {"minNodeCount", "maxNodeCount"} & set(wanted):
-            raise Refusal("INVALID_ARGUMENT", "total_*_node_count and *_node_count are mutually exclusive.")
+            raise RefusedError("INVALID_ARGUMENT", "total_*_node_count and *_node_count are mutually exclusive.")
         most = wanted.get("totalMaxNodeCount", wanted.get("maxNodeCount", 0))
         least = wanted.get("totalMinNodeCount", wanted.get("minNodeCount", 0))
         if wanted.get("enabled") and not (0 <= least <= most and most):
-            raise Refusal("INVALID_ARGUMENT", f"Autoscaling limits {least} and {most} are invalid.")
+            raise RefusedError("INVALID_ARGUMENT", f"Autoscaling limits {least} and {most} are invalid.")
         pool.autoscaled, pool.min, pool.max = bool(wanted.get("enabled")), least, most
         pool.more["autoscaling"] = wanted
 
@@ -347,3 +369,6 @@ class GkeServer(CloudServer):
     @staticmethod
     def _provider_id(machine: Machine) -> str:
         return f"gce://{PROJECT}/{machine.zone}/{machine.node}"
+
+
+SERVER = GkeServer

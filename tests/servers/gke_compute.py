@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.base import FakePool, Fleet, Machine
-from tests.servers.gke_wire import Refusal
+from tests.servers.gke_wire import RefusedError
 
 if TYPE_CHECKING:
     from tests.servers.base import Request
@@ -42,7 +42,7 @@ _PARAMETERS = {
     OPERATION: set[str](),
 }
 _BODY = {"instances", "skipInstancesOnValidationError"}
-_MOST_ON_A_PAGE, _MOST_DELETED = 500, 1000
+MOST_ON_A_PAGE, _MOST_DELETED = 500, 1000
 
 
 def action(request: Request) -> str:
@@ -116,7 +116,7 @@ class Compute:
 
     def __init__(self, fleet: GroupFleet) -> None:
         self.fleet = fleet
-        self.page = _MOST_ON_A_PAGE
+        self.page = MOST_ON_A_PAGE
         self._operations: dict[str, tuple[str, float]] = {}
         self._done: dict[str, dict[str, Any]] = {}
 
@@ -124,10 +124,10 @@ class Compute:
         name = action(request)
         unknown = set(request.query) - _PARAMETERS[name]
         if unknown:
-            raise Refusal("INVALID_ARGUMENT", f"Invalid value: unknown parameters {sorted(unknown)}", "invalid")
+            raise RefusedError("INVALID_ARGUMENT", f"Invalid value: unknown parameters {sorted(unknown)}", "invalid")
         found = next(match for _, path, _ in _ROUTES if (match := path.fullmatch(request.path)) and _is(path, name))
         if found["project"] != PROJECT:
-            raise Refusal("NOT_FOUND", f"The resource 'projects/{found['project']}' was not found", "notFound")
+            raise RefusedError("NOT_FOUND", f"The resource 'projects/{found['project']}' was not found", "notFound")
         if name == OPERATION:
             return self._operation(found["name"], found["zone"])
         pool, zone = self._group(found["zone"], found["name"])
@@ -135,12 +135,16 @@ class Compute:
             return self._get(pool, zone)
         return self._list(request, pool, zone) if name == LIST else self._delete(request, pool, zone)
 
+    def hurry(self) -> None:
+        """Let all operations be DONE; their machines take their time."""
+        self._operations = {name: (zone, 0.0) for name, (zone, _) in self._operations.items()}
+
     def _group(self, zone: str, name: str) -> tuple[FakePool, str]:
         for pool in self.fleet.pools.values():
             if zone in pool.zones and group_name(pool, zone) == name:
                 return pool, zone
         what = f"projects/{PROJECT}/zones/{zone}/instanceGroupManagers/{name}"
-        raise Refusal("NOT_FOUND", f"The resource '{what}' was not found", "notFound")
+        raise RefusedError("NOT_FOUND", f"The resource '{what}' was not found", "notFound")
 
     def _get(self, pool: FakePool, zone: str) -> dict[str, Any]:
         states = [each.state for each in pool.machines if each.zone == zone]
@@ -161,9 +165,9 @@ class Compute:
         }
 
     def _list(self, request: Request, pool: FakePool, zone: str) -> dict[str, Any]:
-        most = int(request.query.get("maxResults", [str(_MOST_ON_A_PAGE)])[0])
-        if not 0 < most <= _MOST_ON_A_PAGE:
-            raise Refusal("INVALID_ARGUMENT", f"Invalid value for field 'maxResults': '{most}'", "invalid")
+        most = int(request.query.get("maxResults", [str(MOST_ON_A_PAGE)])[0])
+        if not 0 < most <= MOST_ON_A_PAGE:
+            raise RefusedError("INVALID_ARGUMENT", f"Invalid value for field 'maxResults': '{most}'", "invalid")
         start = int(request.query.get("pageToken", ["0"])[0])
         end = start + min(most, self.page)
         machines = [each for each in pool.machines if each.zone == zone]
@@ -175,13 +179,13 @@ class Compute:
         if token in self._done:
             return self._done[token]
         if set(body) - _BODY or not 0 < len(body["instances"]) <= _MOST_DELETED or (token and not uuid.UUID(token).int):
-            raise Refusal("INVALID_ARGUMENT", "Invalid value for field 'resource'", "invalid")
+            raise RefusedError("INVALID_ARGUMENT", "Invalid value for field 'resource'", "invalid")
         there = {f"zones/{zone}/instances/{each.id}": each for each in pool.machines if each.zone == zone}
         refused = self.fleet._faults.refuse
         fit = [each for url in body["instances"] if (each := there.get(url)) and each.state != "leaving"]
         fit = [each for each in fit if each.id not in refused]
         if len(fit) < len(body["instances"]) and not body.get("skipInstancesOnValidationError"):
-            raise Refusal("INVALID_ARGUMENT", "Some instances are not members of the group", "invalid")
+            raise RefusedError("INVALID_ARGUMENT", "Some instances are not members of the group", "invalid")
         for machine in fit:
             self.fleet.end(pool, machine)
         name = f"operation-{time.monotonic_ns():x}"
@@ -192,7 +196,7 @@ class Compute:
     def _operation(self, name: str, zone: str) -> dict[str, Any]:
         where, due = self._operations.get(name, ("", 0.0))
         if where != zone:
-            raise Refusal("NOT_FOUND", f"The resource 'operations/{name}' was not found", "notFound")
+            raise RefusedError("NOT_FOUND", f"The resource 'operations/{name}' was not found", "notFound")
         status = "DONE" if time.monotonic() >= due else "RUNNING"
         kind = "compute.instanceGroupManagers.deleteInstances"
         return {"kind": "compute#operation", "name": name, "operationType": kind, "status": status, "zone": zone}
@@ -209,7 +213,7 @@ def _managed(machine: Machine) -> dict[str, Any]:
         "targetStatus": "RUNNING",
     }
     if machine.state == "failed":
-        message = f"The zone 'projects/{PROJECT}/zones/{machine.zone}' does not have enough resources available"
+        message = f"The zone 'projects/{PROJECT}/zones/{machine.zone}' does not have enough resources: sold out"
         errors = [{"code": machine.reason, "message": message}]
         return told | {"currentAction": "CREATING", "lastAttempt": {"errors": {"errors": errors}}}
     action_, status = {"starting": ("CREATING", "STAGING"), "leaving": ("DELETING", "STOPPING")}.get(

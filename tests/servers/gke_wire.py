@@ -42,7 +42,7 @@ CODES = {
 _HOUR = 3600
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is not done: gRPC's word for why, what a person is told, and the ErrorInfo's reason."""
 
     def __init__(self, status: str, message: str, reason: str = "", *, http: int = 0) -> None:
@@ -115,7 +115,7 @@ class ServiceAccount:
                 _decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
             )
         except (ValueError, InvalidSignature) as e:
-            raise Refusal("UNAUTHENTICATED", f"Request had invalid authentication credentials: {e!r}") from e
+            raise RefusedError("UNAUTHENTICATED", f"Request had invalid authentication credentials: {e!r}") from e
         now = time.time()
         wrong = [
             what
@@ -131,7 +131,7 @@ class ServiceAccount:
             if not right
         ]
         if wrong:
-            raise Refusal("UNAUTHENTICATED", f"Request had invalid authentication credentials: {', '.join(wrong)}")
+            raise RefusedError("UNAUTHENTICATED", f"Request had invalid authentication credentials: {', '.join(wrong)}")
 
 
 def _decoded(part: str) -> bytes:
