@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import ssl
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from alibabacloud_credentials.utils import auth_util
 from alibabacloud_cs20151215 import models
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from scaler.drivers import cloud
 from scaler.drivers.cloud import Doors
@@ -56,17 +62,25 @@ class NoNodes:
         """Do nothing."""
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AckServer]:
+@pytest.fixture(scope="module")
+def service() -> Iterator[AckServer]:
+    # One for all tests: the SDK reads every certificate of the machine for each new port that it talks to.
     made = AckServer(NoNodes())
-    made.fleet.seconds = 0.02
-    for name, value in made.environment(tmp_path).items():
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def server(service: AckServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AckServer:
+    service.forget()
+    service.fleet.pools.clear()
+    service.fleet.seconds = 0.02
+    for name, value in service.environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     for name in ("HTTP_PROXY", "http_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    yield made
-    made.close()
+    return service
 
 
 @pytest.fixture
@@ -380,11 +394,54 @@ def test_no_credentials_are_an_error_that_names_the_chain(server: AckServer, mon
 
 
 def test_a_temporary_key_goes_with_its_token(monkeypatch: pytest.MonkeyPatch, server: AckServer) -> None:
-    server.signatures.token = "an-example-of-a-token"
+    monkeypatch.setattr(server.signatures, "token", "an-example-of-a-token")
     with pytest.raises(CredentialsError):
         driver().pools()
     monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", server.signatures.token)
     assert driver().pools() == ()
+
+
+def test_certificates_to_trust_come_by_environment(
+    server: AckServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del server
+    context, authority = _loopback_tls(tmp_path)
+    secure = AckServer(NoNodes(), tls=context)
+    try:
+        monkeypatch.setenv("SCALER_ENDPOINT_ACK", secure.url)
+        with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+            driver().pools()
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert driver().pools() == ()
+    finally:
+        secure.close()
+
+
+def _loopback_tls(home: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return a listener's settings for 127.0.0.1, and the file of the certificate to trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACK of the tests")])
+    now = CLOCK.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = home / "ack.pem", home / "ack.key"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    return context, pem
 
 
 def test_machines_are_read_page_by_page(ack: Cloud, server: AckServer) -> None:

@@ -178,6 +178,7 @@ class AckServer(CloudServer):
         """Begin a new record, with nothing going wrong or going on."""
         super().forget()
         self.tasks.clear()
+        self.masters.clear()
         self.page_is_broken = False
 
     def action(self, request: Request) -> str:
