@@ -49,6 +49,7 @@ CHAIN = (
     "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, workload identity, managed identity or az login, as "
     "Azure's DefaultAzureCredential finds them"
 )
+_LOOK = "scaler status shows what was done"
 # In this order: Compute's code for a quota is OperationNotAllowed too, so the quota is looked for first.
 _KINDS: tuple[tuple[re.Pattern[str], type[CloudError]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
@@ -103,7 +104,7 @@ def refusal(told: Mapping[str, Any]) -> Refusal:
     inner = told.get("error") or told
     return Refusal(
         code=str(inner.get("code") or ""),
-        message=str(inner.get("message") or "AKS does not say why"),
+        message=_line(str(inner.get("message") or "AKS does not say why")),
         details=tuple(refusal(each) for each in inner.get("details") or ()),
         target=str(inner.get("target") or ""),
     )
@@ -118,23 +119,37 @@ def translate(error: Exception) -> ScalerError | None:
     """Tell which error an exception of the SDK's is."""
     if isinstance(error, HttpResponseError):
         return _of_answer(error)
-    if isinstance(error, ServiceResponseError):
-        return AmbiguousError(f"AKS: {error.message}", hint="scaler status shows what was done")
-    if isinstance(error, ServiceRequestError):
-        return UnreachableError(f"AKS: {error.message}", hint="check endpoints and the way to the cloud")
-    return CloudError(f"AKS: {error.message}") if isinstance(error, AzureError) else None
+    if not isinstance(error, AzureError):
+        return None
+    message = f"AKS: {_line(error.message)}"
+    if isinstance(error, ServiceRequestError) and _never_sent(error):
+        return UnreachableError(message, hint="check endpoints and the way to the cloud")
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return AmbiguousError(message, hint=_LOOK)
+    return CloudError(message)
+
+
+def _never_sent(error: ServiceRequestError) -> bool:
+    """Tell whether nothing can have gone out; the SDK calls so what breaks within TLS at any time."""
+    inner = error.inner_exception
+    return "SSL" not in type(inner).__name__ or "CERTIFICATE" in str(inner)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _of_answer(error: HttpResponseError) -> ScalerError:
     # The SDK's type of a response names what all of them have, and leaves the headers out.
     status, headers = error.status_code or 0, getattr(error.response, "headers", None) or {}
     request = request_id(headers)
-    broken = isinstance(error, IncompleteReadError) or (isinstance(error, DecodeError) and status < _SERVER)
-    if broken:
-        return AmbiguousError(f"AKS: {error.message}", hint="scaler status shows what was done", request=request)
+    no_credentials = isinstance(error, ClientAuthenticationError) and not status
+    cut = isinstance(error, IncompleteReadError) or (not status and not no_credentials)
+    if cut or (isinstance(error, DecodeError) and status < _SERVER):
+        return AmbiguousError(f"AKS: {_line(error.message)}", hint=_LOOK, request=request)
     told = _told(error)
     message, code = f"AKS: {told.message}", told.code
-    if status in {_UNAUTHENTICATED, _FORBIDDEN} or (isinstance(error, ClientAuthenticationError) and not status):
+    if status in {_UNAUTHENTICATED, _FORBIDDEN} or no_credentials:
         return CredentialsError(message, hint=f"credentials come from {CHAIN}", code=code, request=request)
     if status == _THROTTLED:
         return ThrottledError(message, code=code, request=request)
@@ -151,7 +166,7 @@ def _told(error: HttpResponseError) -> Refusal:
         told = json.loads(error.response.text()) if error.response is not None else None
     except ValueError:
         told = None
-    return refusal(told) if isinstance(told, dict) else Refusal("", error.message)
+    return refusal(told) if isinstance(told, dict) else Refusal("", _line(error.message))
 
 
 def is_of_cluster(error: HttpResponseError) -> bool:

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
 
+pytest.importorskip("azure.mgmt.containerservice")
+
+from azure.core.exceptions import ServiceRequestError
+from requests.exceptions import SSLError as SslError
+
 from scaler.drivers.cloud import Cloud, Doors, of
+from scaler.drivers.cloud_aks_api import translate
 from scaler.drivers.cloud_calls import ATTEMPTS, Calls
 from scaler.errors import (
     AmbiguousError,
@@ -18,6 +27,7 @@ from scaler.errors import (
     InputError,
     NotOfferedError,
     QuotaError,
+    ScalerError,
     SoldOutError,
     ThrottledError,
     UnreachableError,
@@ -26,9 +36,6 @@ from scaler.gateways.clock import SystemClock, wait_until
 from scaler.model.clouds import MANAGED
 from scaler.model.pools import Autoscaling, PoolSpec
 from tests.fakes.clock import FakeClock
-
-pytest.importorskip("azure.mgmt.containerservice")
-
 from tests.servers.aks import CLUSTER, LABEL, NODE_GROUP, QUOTA, AksServer, resource_id
 
 if TYPE_CHECKING:
@@ -134,6 +141,32 @@ def ask(cloud: Cloud, verb: str) -> Operation:
     return asks[verb]()
 
 
+@contextmanager
+def hanging_up(server: AksServer, last: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Listen as ``server`` does, and hang up when ``last`` has come, with no reset and no goodbye of TLS."""
+    asked: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with server.tls.wrap_socket(connection, server_side=True) as secure:
+                data = b""
+                while last not in data:
+                    data += secure.recv(65536)
+                asked.append(data)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{listener.getsockname()[1]}", asked
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
 every_write = pytest.mark.parametrize("verb", WRITES)
 
 
@@ -192,7 +225,6 @@ def test_all_pages_of_over_300_machines_are_read(server: AksServer, aks: Cloud) 
         ["1"],
         ["2"],
         ["3"],
-        ["4"],
     ]
 
 
@@ -202,7 +234,7 @@ def test_a_page_that_fails_is_asked_for_again_and_no_other(server: AksServer, ak
     server.forget()
     server.faults.set("throttle", 2, "Machines_List")
     assert len(aks.instances(pool)) == 250
-    assert len(server.asked("Machines_List")) == 6
+    assert len(server.asked("Machines_List")) == 5
 
 
 def test_a_machine_is_its_node_by_the_providers_id(server: AksServer, aks: Cloud) -> None:
@@ -610,6 +642,46 @@ def test_a_write_whose_answer_is_lost_is_ambiguous_and_sent_once(
     assert len(server.asked(WRITES[verb])) == 1
 
 
+def test_a_connection_that_ends_without_a_word_is_ambiguous_too(server: AksServer, clock: FakeClock) -> None:
+    server.put("web", 3)
+    cloud = driver(server, clock)
+    pool = the(cloud)
+    machines = cloud.instances(pool)
+    with hanging_up(server, b"machineNames") as (url, asked):
+        cloud._client._config.base_url = url  # type: ignore[attr-defined]
+        with pytest.raises(AmbiguousError):
+            cloud.remove_instances(pool, machines[:1])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (SslError("EOF occurred in violation of protocol"), AmbiguousError),
+        (SslError("[SSL: CERTIFICATE_VERIFY_FAILED]"), UnreachableError),
+        (ConnectionRefusedError("refused"), UnreachableError),
+    ],
+)
+def test_what_breaks_within_tls_may_have_been_sent(broken: Exception, told: type[ScalerError]) -> None:
+    assert type(translate(ServiceRequestError(str(broken), error=broken))) is told
+
+
+def test_a_defect_of_ours_is_not_the_clouds() -> None:
+    assert translate(KeyError("x")) is None
+
+
+def test_an_answer_of_a_gateways_is_a_server_error(server: AksServer, aks: Cloud) -> None:
+    server.put("web", 3)
+    pool = the(aks)
+    machines = aks.instances(pool)
+    server.gateway = True
+    server.faults.set("broken", 2)
+    assert aks.set_size(pool, 4).target == 4
+    server.faults.set("broken", ATTEMPTS)
+    with pytest.raises(AmbiguousError, match="502"):
+        aks.remove_instances(pool, machines[:1])
+
+
 def test_a_read_is_repeated_whatever_broke(server: AksServer, aks: Cloud) -> None:
     server.put("web", 3)
     for fault in ("cut", "broken", "throttle"):
@@ -649,10 +721,13 @@ def test_a_wrong_secret_is_told(server: AksServer, clock: FakeClock, monkeypatch
         driver(server, clock).pools()
 
 
-def test_no_credentials_are_told(server: AksServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials_are_told_in_one_line(
+    server: AksServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AZURE_CLIENT_SECRET")
     with pytest.raises(CredentialsError) as e:
         driver(server, clock).pools()
+    assert "\n" not in e.value.message
     assert "AZURE_CLIENT_ID" in e.value.hint
     assert not server.asked("AgentPools_List")
 

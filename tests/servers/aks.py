@@ -14,11 +14,12 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 import trustme
 from azure.mgmt.containerservice.models import AgentPool, AgentPoolDeleteMachinesParameter
 
+from tests.servers.aks_entra import CLIENT, SECRET, TENANT, Entra
 from tests.servers.aks_models import wrong
 from tests.servers.base import Answer, CloudServer, FakePool, Fleet, Machine, pages
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tests.servers.base import Nodes, Request
 
 API_VERSION, OPERATIONS_VERSION = "2026-08-01", "2016-03-30"
-TENANT, CLIENT, SECRET = "72f988bf-0000-0000-0000-000000000001", "11111111-2222-3333-4444-555555555555", "s3cr3t"
 SUBSCRIPTION, GROUP, CLUSTER, REGION = "00000000-0000-0000-0000-00000000aaaa", "rg", "shop", "westus2"
 LABEL = "kubernetes.azure.com/agentpool"
 NODE_GROUP = f"MC_{GROUP}_{CLUSTER}_{REGION}"
@@ -109,7 +109,10 @@ class AksServer(CloudServer):
         authority.issue_cert("127.0.0.1").configure_cert(context)
         self.ca_file = directory / "aks-ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
+        self.tls = context
         super().__init__(tls=context)
+        # Head and body go out one by one, and TCP would hold the second back for 40 ms.
+        self._http.RequestHandlerClass.disable_nagle_algorithm = True  # type: ignore[attr-defined]
         # Kubernetes' spec.providerID has the group in small letters, AKS' resourceId has not.
         self.fleet = _Machines(
             nodes,
@@ -118,6 +121,8 @@ class AksServer(CloudServer):
         )
         self.fleet.seconds = seconds
         self.page = 100
+        self.gateway = False
+        """Whether it is not AKS that answers a broken request, but what stands before it."""
         self.allowed = True
         self.stale = (412, "PreconditionFailed")
         self.failure = SOLD_OUT
@@ -125,7 +130,7 @@ class AksServer(CloudServer):
         self.lowers = True
         """Whether ending machines lowers their pool's count."""
         self._work: dict[str, Work] = {}
-        self._tokens: dict[str, float] = {}
+        self.entra = Entra(self.url)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -185,7 +190,7 @@ class AksServer(CloudServer):
             self.forget()
             self.fleet.pools.clear()
             self._work.clear()
-            self.page, self.allowed, self.lowers = 100, True, True
+            self.page, self.gateway, self.allowed, self.lowers = 100, False, True, True
             self.stale, self.failure, self.limit = (412, "PreconditionFailed"), SOLD_OUT, QUOTA
 
     def action(self, request: Request) -> str:
@@ -199,6 +204,8 @@ class AksServer(CloudServer):
         return request.action.startswith("AgentPools_") and request.method != "GET"
 
     def fault(self, fault: str, request: Request) -> Answer:
+        if fault == "broken" and self.gateway:
+            return Answer(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"})
         pool = self._part(request)[0] or "web"
         status, code, message = {
             "throttle": (429, "TooManyRequests", "The request is being throttled. Try again later."),
@@ -221,10 +228,8 @@ class AksServer(CloudServer):
             return self._with_id(e.answer)
 
     def _answered(self, request: Request) -> Answer:
-        if request.action == "Discovery":
-            return self._discovery()
-        if request.action == "Token":
-            return self._token(request)
+        if request.action in {"Discovery", "Token"}:
+            return self.entra.answer(request)
         self._must_be_known(request)
         if request.action == "Operations_Get":
             return self._operation(request)
@@ -246,30 +251,8 @@ class AksServer(CloudServer):
     def _with_id(self, answer: Answer) -> Answer:
         return answer._replace(headers={"x-ms-request-id": str(uuid.uuid4()), **answer.headers})
 
-    def _discovery(self) -> Answer:
-        return Answer(
-            body={
-                "issuer": f"{self.url}/{TENANT}/v2.0",
-                "authorization_endpoint": f"{self.url}/{TENANT}/oauth2/v2.0/authorize",
-                "token_endpoint": f"{self.url}/{TENANT}/oauth2/v2.0/token",
-            }
-        )
-
-    def _token(self, request: Request) -> Answer:
-        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
-        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
-            text = "AADSTS7000215: Invalid client secret provided."
-            return Answer(401, {"error": "invalid_client", "error_description": text})
-        if (form.get("grant_type"), form.get("scope")) != ("client_credentials", f"{self.url}/.default"):
-            text = f"AADSTS500011: The resource principal named {form.get('scope')} was not found."
-            return Answer(400, {"error": "invalid_resource", "error_description": text})
-        token = secrets.token_urlsafe()
-        self._tokens[token] = time.monotonic() + 3599
-        return Answer(body={"token_type": "Bearer", "expires_in": 3599, "access_token": token})
-
     def _must_be_known(self, request: Request) -> None:
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._tokens.get(token, 0) < time.monotonic():
+        if not self.entra.knows(request):
             raise Refused(401, "InvalidAuthenticationToken", "The access token is invalid.")
         if not self.allowed:
             text = f"The client '{CLIENT}' does not have authorization to perform action '{request.action}'."
@@ -316,18 +299,19 @@ class AksServer(CloudServer):
         pool.more = properties
         return pool
 
-    def _page(self, items: Iterable[Any], request: Request) -> Answer:
-        """Return one page; as the real service's, the last one that has items still names a next one."""
-        cut = list(pages(list(items), self.page))
+    def _page(self, items: Iterable[Any], request: Request, *, empty: bool = False) -> Answer:
+        """Return one page; after the last one an ``empty`` one may come."""
+        cut = [*pages(list(items), self.page), *([[]] if empty else [])]
         number = int(request.query.get("$skipToken", ["0"])[0])
-        body: dict[str, Any] = {"value": list(cut[number]) if number < len(cut) else []}
-        if number < len(cut):
+        body: dict[str, Any] = {"value": list(cut[number])}
+        if number + 1 < len(cut):
             query = urlencode({"$skipToken": number + 1, "api-version": API_VERSION})
             body["nextLink"] = f"{self.url}{request.path}?{query}"
         return Answer(body=body)
 
     def _list(self, _: str, request: Request) -> Answer:
-        return self._page([self._told(pool) for pool in self.fleet.pools.values()], request)
+        # The real service was seen to name a next page where there is nothing more.
+        return self._page([self._told(pool) for pool in self.fleet.pools.values()], request, empty=True)
 
     def _machines(self, name: str, request: Request) -> Answer:
         pool = self._pool(name)

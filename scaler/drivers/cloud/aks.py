@@ -6,6 +6,7 @@ stays the one that was asked for where a part of it was not to be had.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ CONNECT_SECONDS, READ_SECONDS = 10, 60
 _OPERATION = "Azure-AsyncOperation"
 _NOT_FOUND = 404
 T = TypeVar("T")
+# What the SDK warns of, its exceptions say too; without a handler Python would print it.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 
 class Aks:
