@@ -714,7 +714,7 @@ def test_other_changes_without_an_operation(gke: Cloud, server: GkeServer) -> No
 
 
 def test_masters_are_googles(gke: Cloud) -> None:
-    for ask in (gke.masters, lambda: gke.add_masters(1), lambda: gke.remove_masters([])):
+    for ask in (gke.masters, lambda: gke.add_masters(["m"]), lambda: gke.remove_masters([])):
         with pytest.raises(NotOfferedError):
             ask()
     assert gke.offers == {"autoscaler", "create", "delete", "remove-instances"}

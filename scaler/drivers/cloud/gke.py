@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from scaler.drivers.cloud import Doors, Offer
     from scaler.model.pools import Autoscaling, Change, Instance, PoolSpec
 
+_MASTERS = "the masters of a GKE cluster are Google's own"
 T = TypeVar("T")
 
 
@@ -158,15 +159,15 @@ class Gke:
 
     def masters(self) -> tuple[Instance, ...]:
         """GKE's masters are Google's."""
-        raise NotOfferedError("the masters of a GKE cluster are Google's own")
+        raise NotOfferedError(_MASTERS)
 
-    def add_masters(self, count: int) -> Operation:
+    def add_masters(self, machines: Sequence[str]) -> Operation:
         """GKE's masters are Google's."""
-        raise NotOfferedError(f"the masters of a GKE cluster are Google's own; {count} more cannot be had")
+        raise NotOfferedError(f"{_MASTERS}; asked for: {', '.join(machines)}")
 
     def remove_masters(self, instances: Sequence[Instance]) -> Operation:
         """GKE's masters are Google's."""
-        raise NotOfferedError(f"the masters of a GKE cluster are Google's own; {len(instances)} cannot be removed")
+        raise NotOfferedError(f"{_MASTERS}; asked for: {', '.join(each.id for each in instances)}")
 
     def poll(self, operation: Operation) -> Progress:
         """Ask what has come of an operation; one that GKE has forgotten is read off the pool."""
