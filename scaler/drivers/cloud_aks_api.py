@@ -38,7 +38,7 @@ from scaler.model.pools import Instance, Pool, Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from azure.mgmt.containerservice.models import AgentPool, ErrorDetail, Machine, ScaleProfile
+    from azure.mgmt.containerservice.models import AgentPool, Machine, ScaleProfile
 
     from scaler.model.pools import Autoscaling, State
 
@@ -86,17 +86,30 @@ class Refusal(NamedTuple):
     @property
     def kind(self) -> type[CloudError]:
         """The kind of error that the code is, or one that stands in the message."""
-        told = " ".join([self.code, self.message, *(f"{each.code} {each.message}" for each in self.details)])
-        return next((kind for pattern, kind in _KINDS if pattern.search(told)), CloudError)
+        return _kind(" ".join(trouble.sentence for trouble in self.troubles))
 
     @property
     def cause(self) -> Cause:
         """The kind of error, as an operation's end tells it."""
         return _CAUSES.get(self.kind, "cloud")
 
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The error and its details, each as a trouble."""
+        return (self.trouble(), *(each.trouble(each.target) for each in self.details))
+
     def trouble(self, what: str = "") -> Trouble:
         """Return it as a trouble with ``what``."""
         return Trouble(what=what, code=self.code, message=self.message)
+
+
+def _kind(text: str) -> type[CloudError]:
+    return next((kind for pattern, kind in _KINDS if pattern.search(text)), CloudError)
+
+
+def cause_of(troubles: Iterable[Trouble]) -> Cause:
+    """Return the kind of error that these troubles are, as an operation's end tells it."""
+    return _CAUSES.get(_kind(" ".join(trouble.sentence for trouble in troubles)), "cloud")
 
 
 def refusal(told: Mapping[str, Any]) -> Refusal:
@@ -119,6 +132,8 @@ def translate(error: Exception) -> ScalerError | None:
     """Tell which error an exception of the SDK's is."""
     if isinstance(error, HttpResponseError):
         return _of_answer(error)
+    if isinstance(error, json.JSONDecodeError):
+        return AmbiguousError("AKS answered what is not its JSON", hint=_LOOK)
     if not isinstance(error, AzureError):
         return None
     message = f"AKS: {_line(error.message)}"
@@ -148,7 +163,7 @@ def _of_answer(error: HttpResponseError) -> ScalerError:
     if cut or (isinstance(error, DecodeError) and status < _SERVER):
         return AmbiguousError(f"AKS: {_line(error.message)}", hint=_LOOK, request=request)
     told = _told(error)
-    message, code = f"AKS: {told.message}", told.code
+    message, code = "AKS: " + "; ".join([told.message, *(each.sentence for each in told.troubles[1:])]), told.code
     if status in {_UNAUTHENTICATED, _FORBIDDEN} or no_credentials:
         return CredentialsError(message, hint=f"credentials come from {CHAIN}", code=code, request=request)
     if status == _THROTTLED:
@@ -182,7 +197,8 @@ def pool_of(told: AgentPool, machines: Iterable[Machine]) -> Pool:
         raise CloudError(f"AKS told nothing of pool {told.name}")
     name, state = str(told.name), about.provisioning_state or "Succeeded"
     stopped = about.power_state is not None and about.power_state.code == "Stopped"
-    troubles = [_trouble(about.status.provisioning_error)] if about.status and about.status.provisioning_error else []
+    wrong = about.status.provisioning_error if about.status else None
+    troubles = [*refusal(wrong.as_dict()).troubles] if wrong else []
     if stopped:
         troubles.append(Trouble(message="the pool is stopped; start it first"))
     scale = about.virtual_machines_profile.scale if about.virtual_machines_profile else None
@@ -216,10 +232,6 @@ def pool_of(told: AgentPool, machines: Iterable[Machine]) -> Pool:
 def _bounds(scale: ScaleProfile) -> tuple[int, int, bool]:
     groups = scale.autoscale or []
     return sum(each.min_count or 0 for each in groups), sum(each.max_count or 0 for each in groups), bool(groups)
-
-
-def _trouble(detail: ErrorDetail) -> Trouble:
-    return Trouble(code=detail.code or "", message=detail.message or "AKS does not say why")
 
 
 def instance_of(told: Machine, pool: Pool) -> Instance:

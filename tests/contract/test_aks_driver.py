@@ -528,6 +528,17 @@ def test_a_size_of_which_nothing_came_has_failed(server: AksServer, aks: Cloud) 
     assert (progress.state, progress.cause) == ("failed", "quota")
 
 
+def test_a_reason_may_stand_in_the_details(server: AksServer, aks: Cloud) -> None:
+    server.put("web", 2)
+    server.faults.sold_out = 1
+    server.failure = ("CreateVMSSAgentPoolFailed", "We are unable to serve this request.")
+    server.details = [{"code": "OverconstrainedZonalAllocationRequest", "message": "zone 2 is full", "target": "2"}]
+    progress = ended(aks, aks.set_size(the(aks), 4))
+    assert (progress.state, progress.cause) == ("partial", "sold-out")
+    assert progress.troubles[1].sentence == "2: zone 2 is full (OverconstrainedZonalAllocationRequest)"
+    assert the(aks).troubles == progress.troubles
+
+
 def test_a_pool_of_which_nothing_came_has_failed(server: AksServer, aks: Cloud) -> None:
     server.put("web", 2)
     server.faults.sold_out = 2
@@ -559,6 +570,17 @@ def test_a_pool_at_rest_that_is_short_of_machines_is_the_end_of_a_lost_operation
     progress = ended(aks, operation.model_copy(update={"id": "", "more": {}}))
     assert (progress.state, progress.cause) == ("partial", "sold-out")
     assert progress.troubles
+
+
+def test_a_lost_removal_that_left_machines_in_a_failed_pool_has_failed(server: AksServer, aks: Cloud) -> None:
+    server.put("web", 4)
+    machines = aks.instances(the(aks))
+    server.faults.refuse = {machines[0].id}
+    operation = aks.remove_instances(the(aks), machines[:2])
+    ended(aks, operation)
+    progress = ended(aks, operation.model_copy(update={"id": "", "more": {}}))
+    assert progress.state == "failed"
+    assert progress.troubles[0].code == "DeleteMachinesFailed"
 
 
 # What goes wrong
@@ -664,6 +686,10 @@ def test_a_connection_that_ends_without_a_word_is_ambiguous_too(server: AksServe
 )
 def test_what_breaks_within_tls_may_have_been_sent(broken: Exception, told: type[ScalerError]) -> None:
     assert type(translate(ServiceRequestError(str(broken), error=broken))) is told
+
+
+def test_an_answer_that_is_no_json_leaves_open_what_was_done() -> None:
+    assert type(translate(json.JSONDecodeError("x", "", 0))) is AmbiguousError
 
 
 def test_a_defect_of_ours_is_not_the_clouds() -> None:

@@ -126,6 +126,7 @@ class AksServer(CloudServer):
         self.allowed = True
         self.stale = (412, "PreconditionFailed")
         self.failure = SOLD_OUT
+        self.details: list[dict[str, str]] = []
         self.limit = QUOTA
         self.lowers = True
         """Whether ending machines lowers their pool's count."""
@@ -191,6 +192,7 @@ class AksServer(CloudServer):
             self.fleet.pools.clear()
             self._work.clear()
             self.page, self.gateway, self.allowed, self.lowers = 100, False, True, True
+            self.details = []
             self.stale, self.failure, self.limit = (412, "PreconditionFailed"), SOLD_OUT, QUOTA
 
     def action(self, request: Request) -> str:
@@ -463,7 +465,7 @@ class AksServer(CloudServer):
             work.pool.machines.remove(machine)
         if failed:
             code, message = self.failure
-            work.error = {"code": code, "message": message}
+            work.error = {"code": code, "message": message, "details": self.details}
         work.status = "Failed" if work.error else "Succeeded"
         work.pool.state = work.status
         if work.error:

@@ -20,7 +20,7 @@ from azure.mgmt.containerservice.models import AgentPool, AgentPoolDeleteMachine
 from scaler.drivers import cloud_aks_api as api
 from scaler.errors import CloudError, InputError, NotOfferedError
 from scaler.model.clouds import Aks as AksCluster
-from scaler.model.pools import Operation, Progress, Trouble
+from scaler.model.pools import Operation, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import Machine
 
     from scaler.drivers.cloud import Doors, Offer
-    from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec
+    from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec, Trouble
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _OPERATION = "Azure-AsyncOperation"
 _NOT_FOUND = 404
+_SIZES = {"set-size", "create"}
 T = TypeVar("T")
 # What the SDK warns of, its exceptions say too; without a handler Python would print it.
 logging.getLogger("azure").addHandler(logging.NullHandler())
@@ -140,34 +141,23 @@ class Aks:
 
     def _succeeded(self, operation: Operation) -> Progress:
         """Believe AKS, unless the pool says that machines are missing all the same."""
-        if operation.change in {"set-size", "create"}:
+        if operation.change in _SIZES:
             pool = self.pool(operation.pool)
             if pool and pool.troubles and pool.target == operation.target and pool.actual < pool.target:
-                return self._short(operation, pool, pool.troubles)
+                return _short(operation, pool, pool.troubles)
         return Progress(state="done")
 
     def _failed(self, operation: Operation, why: api.Refusal) -> Progress:
         pool = None if operation.change == "delete" else self.pool(operation.pool)
-        if pool and operation.change in {"set-size", "create"}:
-            return self._short(operation, pool, [why.trouble()])
+        if pool and operation.change in _SIZES:
+            return _short(operation, pool, why.troubles)
         if pool and operation.change == "remove-instances":
-            left = [each.id for each in self.instances(pool) if each.id in operation.instances]
             by_name = {each.target: each for each in why.details}
-            troubles = tuple(by_name.get(name, why).trouble(name) for name in left) or (why.trouble(),)
+            left = self._left(operation, pool)
+            troubles = tuple(by_name.get(name, why).trouble(name) for name in left) or why.troubles
             state = "partial" if len(left) < len(operation.instances) else "failed"
             return Progress.model_validate({"state": state, "cause": why.cause, "troubles": troubles})
-        return Progress(state="failed", cause=why.cause, troubles=(why.trouble(),))
-
-    def _short(self, operation: Operation, pool: Pool, troubles: Sequence[Trouble]) -> Progress:
-        """Judge a size of which a part is not there."""
-        came = pool.actual > int(operation.more.get("before", "0"))
-        cause = api.Refusal(troubles[0].code, troubles[0].message).cause if troubles else "cloud"
-        return Progress(
-            state="partial" if came else "failed",
-            told=f"{pool.actual} of {operation.target} machines are there",
-            cause=cause,
-            troubles=tuple(troubles),
-        )
+        return Progress(state="failed", cause=why.cause, troubles=why.troubles)
 
     def _at_rest(self, operation: Operation) -> Progress:
         """Read off the pool what has come of an operation that cannot be asked.
@@ -176,23 +166,24 @@ class Aks:
         itself, so that is the end, also where the trouble is an older one's.
         """
         pool = self.pool(operation.pool)
-        if operation.change == "delete" and pool is None:
-            return Progress(state="done")
         if pool is None:
-            return Progress(state="failed", told=f"there is no pool {operation.pool}", cause="cloud")
+            gone = operation.change == "delete"
+            return Progress(state="done") if gone else Progress(state="failed", told="the pool is gone", cause="cloud")
         if pool.state in {"changing", "deleting"}:
             return Progress(state="running", told=f"pool {pool.name} is {pool.told}")
-        left = operation.instances and [each for each in self.instances(pool) if each.id in operation.instances]
-        as_wanted = {
-            "set-autoscaling": True,
-            "delete": False,
-            "remove-instances": not left,
-        }.get(operation.change, pool.target == operation.target == pool.actual)
-        if as_wanted:
+        sized = operation.change in _SIZES
+        removed = operation.change == "remove-instances" and not self._left(operation, pool)
+        as_wanted = pool.target == operation.target == pool.actual if sized else operation.change == "set-autoscaling"
+        if as_wanted or removed:
             return Progress(state="done")
-        if not pool.troubles:
-            return Progress(state="running", told=f"pool {pool.name}: {pool.actual} of {pool.target} machines")
-        return self._short(operation, pool, pool.troubles)
+        if pool.troubles and sized:
+            return _short(operation, pool, pool.troubles)
+        if pool.troubles:
+            return Progress(state="failed", cause=api.cause_of(pool.troubles), troubles=pool.troubles)
+        return Progress(state="running", told=f"pool {pool.name}: {pool.actual} of {pool.target} machines")
+
+    def _left(self, operation: Operation, pool: Pool) -> list[str]:
+        return [each.id for each in self.instances(pool) if each.id in operation.instances]
 
     def _told(self, pool_id: str) -> AgentPool | None:
         return self._calls.read(lambda: _unless_gone(lambda: self._client.agent_pools.get(*self._where, pool_id)))
@@ -285,7 +276,7 @@ class Aks:
 
 
 def _client(doors: Doors, subscription: str) -> ContainerServiceClient:
-    endpoint = doors.endpoint("aks")
+    endpoint = doors.endpoint("aks").rstrip("/")
     # Without an address of ours the SDK takes its own cloud's, which AZURE_SDK_CLOUD_CONF names.
     ours: dict[str, Any] = {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]} if endpoint else {}
     # An authority that the operator names is one to trust; asking Microsoft's about it fails in a private cloud.
@@ -300,6 +291,17 @@ def _client(doors: Doors, subscription: str) -> ContainerServiceClient:
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         **ours,
+    )
+
+
+def _short(operation: Operation, pool: Pool, troubles: Sequence[Trouble]) -> Progress:
+    """Judge a size of which a part is not there."""
+    came = pool.actual > int(operation.more.get("before", "0"))
+    return Progress(
+        state="partial" if came else "failed",
+        told=f"{pool.actual} of {operation.target} machines are there",
+        cause=api.cause_of(troubles),
+        troubles=tuple(troubles),
     )
 
 
