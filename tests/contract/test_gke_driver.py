@@ -650,6 +650,14 @@ def test_a_machine_that_was_not_ended_is_told(gke: Cloud, server: GkeServer) -> 
     assert progress.state == "failed"
 
 
+def test_where_no_group_takes_it_an_unknown_outcome_counts_more_than_a_refusal(gke: Cloud, server: GkeServer) -> None:
+    machines = gke.instances(web(gke))
+    server.faults.set("quota", 1, REMOVE)
+    server.faults.set("cut_before", 1, REMOVE)
+    with pytest.raises(AmbiguousError):
+        gke.remove_instances(web(gke), [machines[0], machines[2]])
+
+
 @pytest.mark.parametrize(("fault", "code"), [("cut_before", "ambiguous"), ("quota", "quotaExceeded")])
 def test_what_one_group_refused_is_a_trouble_of_its_machines(
     gke: Cloud, server: GkeServer, fault: str, code: str

@@ -27,14 +27,23 @@ from scaler.drivers.cloud_gke_pools import (
     troubles_of,
     word,
 )
-from scaler.errors import AmbiguousError, CloudError, ConflictError, InputError, NotOfferedError
+from scaler.errors import (
+    AmbiguousError,
+    CloudError,
+    ConflictError,
+    InputError,
+    NotOfferedError,
+    ScalerError,
+    UnreachableError,
+)
 from scaler.model.clouds import Gke as Settings
 from scaler.model.pools import Operation, Pool, Progress, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from scaler.drivers.cloud import Doors, Offer
+    from scaler.drivers.cloud_gke_groups import Group
     from scaler.model.pools import Autoscaling, Change, Instance, PoolSpec
 
 _MASTERS = "the masters of a GKE cluster are Google's own"
@@ -128,21 +137,19 @@ class Gke:
         going: list[str] = []
         begun: list[str] = []
         troubles: list[Trouble] = []
-        errors: list[CloudError] = []
+        errors: list[ScalerError] = []
         requests: list[str] = []
-        for group in groups_of(self._told(pool.id)):
-            theirs = [each.id for each in self._groups.instances(group) if each.id in wanted]
-            for at in range(0, len(theirs), DELETED_AT_ONCE):
-                names, request = theirs[at : at + DELETED_AT_ONCE], str(uuid.uuid4())
-                try:
-                    operation = self._groups.delete(group, names, request)
-                except CloudError as e:
-                    errors.append(e)
-                    troubles += [Trouble(what=name, code=_code(e), message=e.message) for name in names]
-                    continue
-                begun.append(f"{group.project}/{group.zone}/{operation}")
-                requests.append(request)
-                going += names
+        for group, names in self._by_group(pool, wanted):
+            request = str(uuid.uuid4())
+            try:
+                operation = self._groups.delete(group, names, request)
+            except (CloudError, UnreachableError) as e:
+                errors.append(e)
+                troubles += [Trouble(what=name, code=_code(e), message=e.message) for name in names]
+                continue
+            begun.append(f"{group.project}/{group.zone}/{operation}")
+            requests.append(request)
+            going += names
         if errors and not begun:
             raise next((e for e in errors if isinstance(e, AmbiguousError)), errors[0])
         listed = {*going, *(trouble.what for trouble in troubles)}
@@ -156,6 +163,15 @@ class Gke:
             request=" ".join(requests),
             troubles=tuple(troubles),
         )
+
+    def _by_group(self, pool: Pool, wanted: Collection[str]) -> list[tuple[Group, list[str]]]:
+        """Return which of the machines are where, as many together as one request may end."""
+        found: list[tuple[Group, list[str]]] = []
+        for group in groups_of(self._told(pool.id)):
+            theirs = [each.id for each in self._groups.instances(group) if each.id in wanted]
+            cuts = range(0, len(theirs), DELETED_AT_ONCE)
+            found += [(group, theirs[at : at + DELETED_AT_ONCE]) for at in cuts]
+        return found
 
     def masters(self) -> tuple[Instance, ...]:
         """GKE's masters are Google's."""
@@ -282,8 +298,8 @@ def _without(operation: Operation) -> Progress:
     return Progress(state="running" if operation.change == "create" else "failed", told="there is no such pool")
 
 
-def _code(error: CloudError) -> str:
-    return "ambiguous" if isinstance(error, AmbiguousError) else error.code
+def _code(error: ScalerError) -> str:
+    return error.code if isinstance(error, CloudError) and not isinstance(error, AmbiguousError) else error.kind
 
 
 DRIVER = Gke
