@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scaler.drivers import cloud_eks_told as told
-from scaler.drivers.cloud_eks_errors import cause_of
+from scaler.drivers.cloud_eks_errors import cause_of, code_in
 from scaler.model.pools import Progress, Trouble
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # A group that fails in one zone tries its others: only after this many looks without a launch is that the end of it.
 _LOOKS = 3
+# EKS' word for what the group's own activities tell in full.
+_SAME = "AsgInstanceLaunchFailures"
 
 
 def remembered(pool: Pool, since: datetime | None) -> dict[str, str]:
@@ -30,12 +32,15 @@ def remembered(pool: Pool, since: datetime | None) -> dict[str, str]:
 def since(operation: Operation) -> datetime:
     """Return when the change began, by AWS' clock where its answer told."""
     said = operation.more.get("since", "")
-    return datetime.fromisoformat(said) if said else operation.started
+    began = datetime.fromisoformat(said) if said else operation.started
+    # Auto Scaling tells whole seconds.
+    return began.replace(microsecond=0)
 
 
 def failed(troubles: Sequence[Trouble], said: str) -> Progress:
-    """Return an end where nothing came of it; the first trouble tells which kind of error it is."""
-    cause = cause_of(troubles[0].code) if troubles else "cloud"
+    """Return an end where nothing came of it; its kind is that of the first trouble that has one."""
+    codes = [code for trouble in troubles for code in (trouble.code, code_in(trouble.message))]
+    cause = next((cause for code in codes if (cause := cause_of(code)) != "cloud"), "cloud")
     return Progress(state="failed", told=said, cause=cause, troubles=tuple(troubles))
 
 
@@ -89,11 +94,11 @@ def of_shortage(
     if not failures or going or waited < timedelta():
         return Progress(state="running", told=said)
     before = operation.more.get("before", "").split()
-    issues = [issue for issue in one.issues if issue.code not in before]
+    issues = [issue for issue in one.issues if issue.code not in {*before, _SAME}]
     troubles = told.distinct([*failures, *issues])
     came = there > int(operation.more.get("had", "0"))
-    cause = cause_of(failures[0].code)
-    return Progress(state="partial" if came else "failed", told=said, cause=cause, troubles=troubles)
+    end = failed(troubles, said)
+    return end.model_copy(update={"state": "partial"}) if came else end
 
 
 def grace(poll_seconds: float) -> timedelta:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # What one request of Auto Scaling takes without being asked for more.
 _GROUPS = 50
 _PAGE = 100
+CONNECT_SECONDS, READ_SECONDS = 10, 60
 
 
 class Wire:
@@ -170,4 +171,9 @@ def request_of(answer: Mapping[str, Any] | None) -> str:
 
 def _config() -> Config:
     # One attempt: how requests are repeated is decided in scaler.drivers.cloud_calls alone.
-    return Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, user_agent_extra="scaler")
+    return Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        user_agent_extra="scaler",
+    )
