@@ -13,7 +13,7 @@ import ssl
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 import trustme
@@ -41,7 +41,7 @@ SOLD_OUT = (
     "ReconcileVMSSAgentPoolFailed",
     (
         'VMSSAgentPoolReconciler retry failed: Code="AllocationFailed" Message="Allocation failed. We do not have '
-        'sufficient capacity for the requested VM size in this region."'
+        'sufficient capacity for the requested VM size in this region: it is sold out."'
     ),
 )
 _CLUSTER = (
@@ -67,6 +67,38 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a defect
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)
         self.answer = Answer(status, {"error": {"code": code, "message": message}}, headers)
+
+
+_USUAL: dict[str, Any] = {
+    "vmSize": "Standard_D4lds_v5",
+    "osDiskSizeGB": 150,
+    "osDiskType": "Ephemeral",
+    "kubeletDiskType": "OS",
+    "maxPods": 250,
+    "type": "VirtualMachineScaleSets",
+    "availabilityZones": ["1", "2", "3"],
+    "scaleDownMode": "Delete",
+    "powerState": {"code": "Running"},
+    "orchestratorVersion": "1.31",
+    "enableNodePublicIP": False,
+    "mode": "User",
+    "nodeLabels": {"team": "shop"},
+    "nodeTaints": ["dedicated=shop:NoSchedule"],
+    "osType": "Linux",
+    "osSKU": "Ubuntu",
+    "upgradeSettings": {"undrainableNodeBehavior": "Schedule", "maxUnavailable": "0"},
+    "enableFIPS": False,
+    "securityProfile": {"enableVTPM": False, "enableSecureBoot": False},
+}
+_KEPT_BY_POOL = {"count", "enableAutoScaling", "minCount", "maxCount"}
+
+
+def _count(properties: dict[str, Any]) -> int:
+    """Return the size that a pool is to have, which stands in its profile where it is one of virtual machines."""
+    if "count" in properties:
+        return int(properties["count"])
+    groups = properties.get("virtualMachinesProfile", {}).get("scale", {}).get("manual") or []
+    return sum(group["count"] for group in groups) if groups else 1
 
 
 @dataclass
@@ -103,14 +135,15 @@ def resource_id(machine: Machine) -> str:
 class AksServer(CloudServer):
     """One AKS cluster; ``directory`` gets the certificate that clients are to trust."""
 
-    def __init__(self, nodes: Nodes, directory: Path, *, seconds: float = 0.1) -> None:
-        authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-        self.ca_file = directory / "aks-ca.pem"
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        self.tls = context
-        super().__init__(tls=context)
+    kind: ClassVar[str] = "aks"
+    sizes: ClassVar[tuple[str, ...]] = ("AgentPools_CreateOrUpdate",)
+    removals: ClassVar[tuple[str, ...]] = ("AgentPools_DeleteMachines",)
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.authority = trustme.CA()
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.authority.issue_cert("127.0.0.1").configure_cert(self.tls)
+        super().__init__(tls=self.tls)
         # Head and body go out one by one, and TCP would hold the second back for 40 ms.
         self._http.RequestHandlerClass.disable_nagle_algorithm = True  # type: ignore[attr-defined]
         # Kubernetes' spec.providerID has the group in small letters, AKS' resourceId has not.
@@ -119,7 +152,11 @@ class AksServer(CloudServer):
             self.faults,
             lambda machine: f"azure://{resource_id(machine).replace(NODE_GROUP, NODE_GROUP.lower())}",
         )
-        self.fleet.seconds = seconds
+        self.entra = Entra(self.url)
+        self._work: dict[str, Work] = {}
+        self._as_usual()
+
+    def _as_usual(self) -> None:
         self.page = 100
         self.gateway = False
         """Whether it is not AKS that answers a broken request, but what stands before it."""
@@ -130,60 +167,51 @@ class AksServer(CloudServer):
         self.limit = QUOTA
         self.lowers = True
         """Whether ending machines lowers their pool's count."""
-        self._work: dict[str, Work] = {}
-        self.entra = Entra(self.url)
+        self.sizes_autoscaled = True
+        """Whether a size is taken while the autoscaler is on, as nobody outside knows for sure."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What a process needs to be let in, and nothing else."""
+    def variables(self) -> dict[str, object]:
+        """Return what the inventory says of the cluster."""
+        where = {"subscription": SUBSCRIPTION, "resource_group": GROUP}
+        return {"kind": self.kind, "region": REGION, "cluster_id": CLUSTER, **where}
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return how the command line finds this server and trusts it, and who it is there."""
+        trusted = home / "aks-ca.pem"
+        self.authority.cert_pem.write_to_path(str(trusted))
         return {
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": SECRET,
             "AZURE_AUTHORITY_HOST": self.url,
-            "REQUESTS_CA_BUNDLE": str(self.ca_file),
+            "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
+            "REQUESTS_CA_BUNDLE": str(trusted),
             "SCALER_ENDPOINT_AKS": self.url,
             "NO_PROXY": "127.0.0.1",
         }
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """What the inventory says of the cluster."""
-        return {
-            "kind": "aks",
-            "region": REGION,
-            "cluster_id": CLUSTER,
-            "subscription": SUBSCRIPTION,
-            "resource_group": GROUP,
-        }
+    def stranger(self) -> dict[str, str]:
+        """Return the secret of somebody whom Entra does not know."""
+        return {"AZURE_CLIENT_SECRET": "another"}
+
+    def add_pool(self, name: str, size: int, **more: Any) -> FakePool:
+        """Let there be a pool with ``size`` machines; ``more`` are fields of ``FakePool``."""
+        pool = self._new(name, {**_USUAL, "count": size})
+        for field_name, value in more.items():
+            setattr(pool, field_name, value)
+        return self.fleet.put(pool)
 
     def put(self, name: str, size: int, **properties: Any) -> FakePool:
-        """Let a pool be there, as if it had long been."""
-        told = {
-            "count": size,
-            "vmSize": "Standard_D4lds_v5",
-            "osDiskSizeGB": 150,
-            "osDiskType": "Ephemeral",
-            "kubeletDiskType": "OS",
-            "maxPods": 250,
-            "type": "VirtualMachineScaleSets",
-            "availabilityZones": ["1", "2", "3"],
-            "enableAutoScaling": False,
-            "scaleDownMode": "Delete",
-            "powerState": {"code": "Running"},
-            "orchestratorVersion": "1.31",
-            "enableNodePublicIP": False,
-            "mode": "User",
-            "nodeLabels": {"team": "shop"},
-            "nodeTaints": ["dedicated=shop:NoSchedule"],
-            "osType": "Linux",
-            "osSKU": "Ubuntu",
-            "upgradeSettings": {"undrainableNodeBehavior": "Schedule", "maxUnavailable": "0"},
-            "enableFIPS": False,
-            "securityProfile": {"enableVTPM": False, "enableSecureBoot": False},
-            **properties,
-        }
-        return self.fleet.put(self._new(name, told))
+        """Let there be a pool with ``size`` machines, told by AKS' own ``properties``."""
+        return self.fleet.put(self._new(name, {**_USUAL, **properties, "count": size}))
+
+    def size_asked(self, request: Request) -> int:
+        """Return the absolute size that a request asked for."""
+        return _count(request.json["properties"])
+
+    def removed(self, request: Request) -> list[str]:
+        """Return the machines that a request ends."""
+        return list(request.json["machineNames"])
 
     def reset(self) -> None:
         """Begin anew: no pools, no operations, no record, no faults."""
@@ -191,9 +219,7 @@ class AksServer(CloudServer):
             self.forget()
             self.fleet.pools.clear()
             self._work.clear()
-            self.page, self.gateway, self.allowed, self.lowers = 100, False, True, True
-            self.details = []
-            self.stale, self.failure, self.limit = (412, "PreconditionFailed"), SOLD_OUT, QUOTA
+            self._as_usual()
 
     def action(self, request: Request) -> str:
         if request.path.startswith(f"/{TENANT}/"):
@@ -283,11 +309,17 @@ class AksServer(CloudServer):
     def _etag(self, pool: FakePool) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{pool.id}/{pool.version}"))
 
+    def written(self, pool: FakePool) -> dict[str, Any]:
+        """Return the pool's properties as a write has them."""
+        bounds = {"minCount": pool.min, "maxCount": pool.max} if pool.autoscaled else {}
+        writable = {name: value for name, value in pool.more.items() if name != "status"}
+        return {**writable, "count": pool.target, "enableAutoScaling": pool.autoscaled, **bounds}
+
     def _told(self, pool: FakePool) -> dict[str, Any]:
         properties = {
             **pool.more,
+            **self.written(pool),
             "eTag": self._etag(pool),
-            "count": pool.target,
             "provisioningState": pool.state,
             "currentOrchestratorVersion": "1.31.8",
             "nodeImageVersion": "AKSUbuntu-2204gen2containerd-202506.03.0",
@@ -297,9 +329,16 @@ class AksServer(CloudServer):
 
     def _new(self, name: str, properties: dict[str, Any]) -> FakePool:
         zones = tuple(properties.get("availabilityZones") or [""])
-        pool = FakePool(name, name, LABEL, name, properties.get("count", 1), zones=zones, state="Succeeded")
-        pool.more = properties
+        pool = FakePool(name, name, LABEL, name, _count(properties), zones=zones, state="Succeeded")
+        self._keep(pool, properties)
         return pool
+
+    def _keep(self, pool: FakePool, properties: dict[str, Any]) -> None:
+        """Let the pool be told by these properties and no others: a PUT replaces, what is left out is gone."""
+        pool.more = {name: value for name, value in properties.items() if name not in _KEPT_BY_POOL}
+        pool.autoscaled = bool(properties.get("enableAutoScaling"))
+        if pool.autoscaled:
+            pool.min, pool.max = properties["minCount"], properties["maxCount"]
 
     def _page(self, items: Iterable[Any], request: Request, *, empty: bool = False) -> Answer:
         """Return one page; after the last one an ``empty`` one may come."""
@@ -340,16 +379,12 @@ class AksServer(CloudServer):
         self._must_match(request, old)
         self._must_be_free(old)
         self._must_be_valid(name, wanted, old)
-        count = wanted.get("count", 1)
-        pool = old or self._new(name, {**wanted, "count": 0})
-        if old is None:
-            pool.target = 0
-        before, kind = pool.target, "Creating" if old is None else "Scaling" if count != pool.target else "Updating"
-        # A PUT replaces: what is left out is gone.
-        pool.more = {"powerState": {"code": "Running"}, **wanted}
+        pool, count = old or self._new(name, {**wanted, "count": 0}), _count(wanted)
+        kind = "Creating" if old is None else "Scaling" if count != pool.target else "Updating"
+        self._keep(pool, {"powerState": {"code": "Running"}, **wanted})
         self.fleet.pools[name] = pool
         there = {machine.id for machine in pool.machines}
-        if count != before:
+        if count != pool.target:
             self.fleet.want(pool, count, sold_out=self.failure[0])
         else:
             pool.version += 1
@@ -374,7 +409,7 @@ class AksServer(CloudServer):
             )
 
     def _must_be_valid(self, name: str, wanted: dict[str, Any], old: FakePool | None) -> None:
-        count, least = wanted.get("count", 1), 1 if wanted.get("mode") == "System" else 0
+        count, least = _count(wanted), 1 if wanted.get("mode") == "System" else 0
         low, high, on = wanted.get("minCount"), wanted.get("maxCount"), bool(wanted.get("enableAutoScaling"))
         if not _NAME.fullmatch(name):
             raise Refused(400, "InvalidParameter", f"Agent pool name {name} is invalid: a-z and 0-9, 12 at most.")
@@ -384,9 +419,9 @@ class AksServer(CloudServer):
             raise Refused(400, "InvalidParameter", f"minCount {low} and maxCount {high} are no bounds.")
         if not on and (low is not None or high is not None):
             raise Refused(400, "InvalidParameter", "minCount and maxCount need enableAutoScaling.")
-        if on and old is None and not low <= count <= high:
+        if on and (old is None or count != old.target) and not (low or 0) <= count <= (high or 0):
             raise Refused(400, "InvalidParameter", f"count {count} is not between {low} and {high}.")
-        if on and old is not None and count != old.target:
+        if on and old and count != old.target and not (old.autoscaled and self.sizes_autoscaled):
             text = f"Cannot manually scale a node pool of which the cluster autoscaler is enabled: '{name}'."
             raise Refused(400, "BadRequest", text)
         if old is not None and wanted.get("vmSize") != old.more.get("vmSize"):
@@ -471,8 +506,11 @@ class AksServer(CloudServer):
         if work.error:
             work.pool.more["status"] = {"provisioningError": work.error}
         if work.kind == "Deleting":
-            del self.fleet.pools[work.pool.id]
+            self.fleet.pools.pop(work.pool.id, None)
 
 
 def _signature(name: str) -> str:
     return hmac.new(_SECRET_KEY, name.encode(), "sha256").hexdigest()
+
+
+SERVER = AksServer

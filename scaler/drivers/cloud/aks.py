@@ -18,9 +18,9 @@ from azure.mgmt.containerservice import ContainerServiceClient
 from azure.mgmt.containerservice.models import AgentPool, AgentPoolDeleteMachinesParameter
 
 from scaler.drivers import cloud_aks_api as api
-from scaler.errors import CloudError, InputError, NotOfferedError
+from scaler.errors import AmbiguousError, CloudError, InputError, NotOfferedError, ScalerError
 from scaler.model.clouds import Aks as AksCluster
-from scaler.model.pools import Operation, Progress
+from scaler.model.pools import Operation, Progress, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import Machine
 
     from scaler.drivers.cloud import Doors, Offer
-    from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec, Trouble
+    from scaler.model.pools import Autoscaling, Change, Instance, Pool, PoolSpec
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _OPERATION = "Azure-AsyncOperation"
@@ -110,7 +110,15 @@ class Aks:
             answer: HttpResponse = poller.result()
             return answer
 
-        return self._operation("remove-instances", pool.id, self._calls.once(ask), instances=names)
+        try:
+            asked = self._calls.once(ask)
+        except AmbiguousError:
+            # AKS does not tell which machines leave, and does one thing with a pool at a time. That it was at rest
+            # before and is at work now is all that it tells of a removal; one that is over shows by the machines.
+            if not self._is_at_work(pool):
+                raise
+            asked = None
+        return self._operation("remove-instances", pool.id, asked, instances=names)
 
     def masters(self) -> tuple[Instance, ...]:
         """Refuse: the masters are Microsoft's."""
@@ -171,19 +179,34 @@ class Aks:
             return Progress(state="done") if gone else Progress(state="failed", told="the pool is gone", cause="cloud")
         if pool.state in {"changing", "deleting"}:
             return Progress(state="running", told=f"pool {pool.name} is {pool.told}")
-        sized = operation.change in _SIZES
-        removed = operation.change == "remove-instances" and not self._left(operation, pool)
-        as_wanted = pool.target == operation.target == pool.actual if sized else operation.change == "set-autoscaling"
-        if as_wanted or removed:
+        if operation.change == "remove-instances":
+            return self._removed(operation, pool)
+        as_wanted = operation.change == "set-autoscaling" or pool.target == operation.target == pool.actual
+        if as_wanted or not pool.troubles:
+            told = f"pool {pool.name}: {pool.actual} of {pool.target} machines"
+            return Progress(state="done" if as_wanted else "running", told=told)
+        return _short(operation, pool, pool.troubles)
+
+    def _removed(self, operation: Operation, pool: Pool) -> Progress:
+        left = self._left(operation, pool)
+        if not left:
             return Progress(state="done")
-        if pool.troubles and sized:
-            return _short(operation, pool, pool.troubles)
-        if pool.troubles:
-            return Progress(state="failed", cause=api.cause_of(pool.troubles), troubles=pool.troubles)
-        return Progress(state="running", told=f"pool {pool.name}: {pool.actual} of {pool.target} machines")
+        troubles = tuple(Trouble(what=name, message="it is still there, and AKS is at rest") for name in left)
+        return Progress(
+            state="partial" if len(left) < len(operation.instances) else "failed",
+            cause=api.cause_of(pool.troubles),
+            troubles=troubles,
+        )
 
     def _left(self, operation: Operation, pool: Pool) -> list[str]:
         return [each.id for each in self.instances(pool) if each.id in operation.instances]
+
+    def _is_at_work(self, pool: Pool) -> bool:
+        try:
+            now = self.pool(pool.id)
+        except ScalerError:
+            return False
+        return now is not None and now.state == "changing"
 
     def _told(self, pool_id: str) -> AgentPool | None:
         return self._calls.read(lambda: _unless_gone(lambda: self._client.agent_pools.get(*self._where, pool_id)))
@@ -295,8 +318,8 @@ def _client(doors: Doors, subscription: str) -> ContainerServiceClient:
 
 
 def _short(operation: Operation, pool: Pool, troubles: Sequence[Trouble]) -> Progress:
-    """Judge a size of which a part is not there."""
-    came = pool.actual > int(operation.more.get("before", "0"))
+    """Judge a size of which a part is not there, or a pool that should be gone and is not."""
+    came = operation.change != "delete" and pool.actual > int(operation.more.get("before", "0"))
     return Progress(
         state="partial" if came else "failed",
         told=f"{pool.actual} of {operation.target} machines are there",
