@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import socket
 import ssl
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from alibabacloud_credentials.utils import auth_util
 from alibabacloud_cs20151215 import models
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,7 +41,7 @@ from scaler.model.pools import Autoscaling, Instance, Operation, PoolSpec
 from tests.servers.ack import CLUSTER, REGION, AckServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from scaler.drivers.cloud import Cloud
@@ -202,6 +204,46 @@ def test_the_request_models_of_the_sdk_would_send_empty_lists_which_the_server_r
     with pytest.raises(Exception, match=r"scaling_group\.data_disks: is no list, or an empty one"):
         inside._client.modify_cluster_node_pool_with_options(CLUSTER, web.id, request, {}, inside._runtime)
     assert server.fleet.pools[web.id].target == 2
+
+
+def test_writes_go_where_the_sdk_would_send_them(ack: Cloud, server: AckServer, web: FakePool) -> None:
+    def sent() -> set[tuple[str, str, str]]:
+        writes = [each for each in server.asked() if each.method != "GET"]
+        server.forget()
+        return {(each.method, each.path, each.headers["x-acs-action"]) for each in writes}
+
+    pool, inside = read(ack, web), cast("Any", ack)
+    names = [each.id for each in ack.instances(pool)]
+    vendors = inside._client
+    rest: tuple[Any, ...] = ({}, inside._runtime)
+    acts: tuple[Callable[[], Any], ...] = (
+        lambda: vendors.modify_cluster_node_pool_with_options(
+            CLUSTER, web.id, models.ModifyClusterNodePoolRequest(), *rest
+        ),
+        lambda: vendors.scale_cluster_node_pool_with_options(
+            CLUSTER, web.id, models.ScaleClusterNodePoolRequest(), *rest
+        ),
+        lambda: vendors.create_cluster_node_pool_with_options(CLUSTER, models.CreateClusterNodePoolRequest(), *rest),
+        lambda: vendors.delete_cluster_nodepool_with_options(
+            CLUSTER, web.id, models.DeleteClusterNodepoolRequest(), *rest
+        ),
+        lambda: vendors.remove_node_pool_nodes_with_options(
+            CLUSTER, web.id, models.RemoveNodePoolNodesRequest(instance_ids=names), *rest
+        ),
+    )
+    for act in acts:
+        with contextlib.suppress(AlibabaCloudException):
+            act()
+    theirs = sent()
+    assert len(theirs) == 5
+    web.more["sized_by_hand"] = True
+    ended(ack, ack.set_size(read(ack, web), 3))
+    del web.more["sized_by_hand"]
+    ended(ack, ack.set_size(read(ack, web), 4))
+    ended(ack, ack.create_like(read(ack, web), PoolSpec(name="web2", size=0)))
+    ended(ack, ack.remove_instances(pool, ack.instances(pool)[:1]))
+    ended(ack, ack.delete(pool))
+    assert sent() == theirs
 
 
 def test_more_than_500_nodes_at_a_time_are_refused_before_anything_is_sent(

@@ -191,11 +191,13 @@ class AckServer(CloudServer):
     def answer(self, request: Request) -> Answer:
         if self.page_is_broken:
             return Answer(502, b"<html>502 Bad Gateway</html>", {"Content-Type": "text/html"})
-        if self.faults.take("slow", [self.action(request)]):
+        slow = self.faults.take("slow", [self.action(request)])
+        if slow:
             time.sleep(SLOW_SECONDS)
         self.fleet.settle()
         try:
-            return Answer(200, self._done(request))
+            # Nobody listens any more to an answer that was slow.
+            return Answer(200, self._done(request), cut=slow)
         except RefusedError as e:
             return self._error(e.status, e.code, e.message)
 
@@ -275,12 +277,16 @@ class AckServer(CloudServer):
 
     def _ScaleClusterNodePool(self, request: Request, pool: str) -> Any:  # noqa: N802 - as above
         body = self._body(request, models.ScaleClusterNodePoolRequest)
+        if body.get("count", 0) < 1:
+            raise RefusedError(400, "InvalidParameter", "count is 1 or more")
         found = self._free(pool)
         return self._sized(found, self._size(found, len(found.alive) + int(body["count"])))
 
     def _CreateClusterNodePool(self, request: Request) -> Any:  # noqa: N802 - as above
         body = self._body(request, models.CreateClusterNodePoolRequest)
         group = body.get("scaling_group") or {}
+        if not body.get("nodepool_info", {}).get("name"):
+            raise RefusedError(400, "InvalidParameter", "nodepool_info.name is missing")
         missing = {"vswitch_ids", "instance_types", "desired_size"} - set(group)
         if missing or not (group.get("key_pair") or group.get("login_password")):
             raise RefusedError(400, "InvalidParameter", f"scaling_group: {sorted(missing)}, key_pair or login_password")
