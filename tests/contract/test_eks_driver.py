@@ -664,7 +664,7 @@ def test_the_server_takes_no_parameter_that_the_specification_has_not(aws: EksSe
     aws.add_pool("web", 1)
     from botocore.session import Session  # noqa: PLC0415 - heavy: only where the server is
 
-    client = Session().create_client("eks", "eu-central-1", endpoint_url=aws.url, config=_unchecked())
+    client: Any = Session().create_client("eks", "eu-central-1", endpoint_url=aws.url, config=_unchecked())
     with pytest.raises(Exception, match="valid min value: 1"):
         client.update_nodegroup_config(clusterName="prod", nodegroupName="web", scalingConfig={"maxSize": 0})
 

@@ -1,9 +1,9 @@
 """EKS and Auto Scaling on one port of loopback: moto's server, and what it lacks laid over it.
 
-moto keeps nodegroups, groups and instances, and writes most answers. Laid over it: signatures and parameters are checked,
-a nodegroup is CREATING, UPDATING or DELETING for a time and takes no change meanwhile, updates can be asked about,
-min, max and size are judged together, a removal below the minimum is refused, launches fail and are told of as scaling
-activities and as a DEGRADED nodegroup. What could not be read in AWS' documents is as guessed as the driver is.
+moto keeps nodegroups, groups and instances, and writes most answers. Laid over it: signatures and parameters are
+checked; a nodegroup is CREATING, UPDATING or DELETING for a time and takes no change meanwhile; updates can be asked
+about; min, max and size are judged together; a removal below the minimum is refused; launches fail and are told of as
+scaling activities and as a DEGRADED nodegroup. What AWS' documents do not say is as guessed as the driver is.
 """
 
 from __future__ import annotations
@@ -138,9 +138,7 @@ class EksServer(CloudServer):
         try:
             self._verify(request, self.key, self.secret, self.region)
             call = self._spec.call(request)
-            asked = call.params.get("name" if call.operation == "DescribeUpdate" else "clusterName", self.cluster)
-            if asked != self.cluster:
-                raise self._refused(404, "ResourceNotFoundException", f"No cluster found for name: {asked}.")
+            self._find_cluster(call)
             self.fleet.settle()
             self._tell()
             own: Callable[[Call, Request], Answer] | None = getattr(self, f"_{call.operation}", None)
@@ -178,6 +176,11 @@ class EksServer(CloudServer):
     def _moto(self, request: Request) -> Answer:
         answer = self.moto.answer(request)
         return answer._replace(headers={**answer.headers, "x-amzn-RequestId": str(uuid.uuid4())})
+
+    def _find_cluster(self, call: Call) -> None:
+        asked = call.params.get("name" if call.operation == "DescribeUpdate" else "clusterName", self.cluster)
+        if asked != self.cluster:
+            raise self._refused(404, "ResourceNotFoundException", f"No cluster found for name: {asked}.")
 
     def _pool(self, call: Call) -> FakePool:
         if call.params["clusterName"] != self.cluster:

@@ -11,10 +11,11 @@ import uuid
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from moto.backends import get_backend
 from moto.eks import models, utils
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from tests.servers.base import Answer, FakePool, Fleet, Machine
@@ -37,12 +38,13 @@ class Moto:
     def __init__(self, region: str, cluster: str) -> None:
         self.cluster = cluster
         # It reads all regions of the world anew for each role.
-        models.validate_role_arn = cache(utils.validate_role_arn)
+        vars(models)["validate_role_arn"] = cache(utils.validate_role_arn)
         # Its hundreds of images take seconds, and nobody looks at one.
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-        self.eks, self.scaling, self.ec2 = (
-            get_backend(name)[ACCOUNT][region] for name in ("eks", "autoscaling", "ec2")
-        )
+        # moto's types are looser than its values.
+        self.eks: Any = get_backend("eks")[ACCOUNT][region]
+        self.scaling: Any = get_backend("autoscaling")[ACCOUNT][region]
+        self.ec2: Any = get_backend("ec2")[ACCOUNT][region]
         self._app = DomainDispatcherApplication(create_backend_app)
         self.subnets: dict[str, str] = {}
 
@@ -64,7 +66,7 @@ class Moto:
         builder = EnvironBuilder(
             path=request.path,
             method=request.method,
-            query_string=[(name, value) for name, values in request.query.items() for value in values],  # type: ignore[arg-type] - pairs are taken
+            query_string=urlencode(request.query, doseq=True),
             headers=[(name, value) for name, value in request.headers.items() if name != "content-length"],
             data=request.body,
         )

@@ -19,7 +19,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 if TYPE_CHECKING:
-    from botocore.model import OperationModel, Shape
+    from botocore.model import OperationModel, Shape, StructureShape
 
     from tests.servers.base import Request
 
@@ -108,7 +108,8 @@ def verify(request: Request, key: str, secret: str, region: str) -> None:
         code = "UnrecognizedClientException" if rest else "InvalidClientTokenId"
         raise Refused(403, code, "The security token included in the request is invalid.")
     headers = {name: request.headers[name] for name in signed.split(";")}
-    query = [(name, value) for name, values in request.query.items() for value in values]
+    # EKS' and Auto Scaling's queries name nothing twice.
+    query = {name: values[0] for name, values in request.query.items()}
     again = AWSRequest(request.method, f"http://{headers['host']}{request.path}", headers, request.body, query)
     again.context["timestamp"] = stamp
     auth = SigV4Auth(Credentials(key, secret), service, region)
@@ -144,9 +145,9 @@ def _from_rest(operation: OperationModel, request: Request, path: dict[str, str]
     return params
 
 
-def _from_form(shape: Shape, form: dict[str, str]) -> dict[str, Any]:
+def _from_form(shape: StructureShape, form: dict[str, str]) -> dict[str, Any]:
     params: dict[str, Any] = {}
-    members: dict[str, Shape] = shape.members  # type: ignore[attr-defined] - it is a structure
+    members = shape.members
     for key, value in form.items():
         if key in {"Action", "Version"}:
             continue
