@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.app.cloud_session import api_version
-from scaler.app.remove_node import may_move, pods_of
+from scaler.app.moving import may_move, pods_of
 from scaler.errors import InputError
 from scaler.gateways import kube
 from scaler.model.inventory import Subject

@@ -16,7 +16,7 @@ from scaler.drivers.cloud_calls import Calls
 from scaler.errors import InputError, NotOfferedError
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.kube import Kubectl
-from scaler.gateways.store import cache_dir
+from scaler.gateways.places import cache_dir
 from scaler.plan.pool_plan import PoolPlan
 from scaler.steps.clouds import CloudWorld
 

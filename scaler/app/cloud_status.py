@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaler.app import status_api
@@ -29,7 +30,7 @@ def collect(session: CloudSession) -> CloudStatus:
     """Ask everybody at once; who does not answer is named."""
     settings = session.cluster.settings
     work: dict[str, Callable[[], object]] = {
-        "the pools": lambda: session.cloud.pools(),
+        "the pools": partial(_pools, session),
         "the nodes": lambda: nodes(session.kube),
         "the API's version": lambda: api_version(session.kube),
         "the lease": lambda: status_api.lease(session.kube.get("leases.coordination.k8s.io", namespace="kube-system")),
@@ -68,6 +69,11 @@ def error(status: CloudStatus, found: Sequence[Problem]) -> ScalerError | None:
     if not bad:
         return None
     return PreflightError(f"{len(bad)} things of cluster {status.cluster} are not well", hint=bad[0].next)
+
+
+def _pools(session: CloudSession) -> tuple[Pool, ...]:
+    # The driver is made here, so that what is wrong with it is this question's.
+    return session.cloud.pools()
 
 
 def _seen(pool: Pool, found: Sequence[Node]) -> PoolSeen:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 
 from scaler.app import control_plane
-from scaler.app.remove_node import may_move, must_be_dead, must_be_same, pods_of
+from scaler.app.moving import may_move, pods_of
+from scaler.app.remove_node import must_be_dead, must_be_same
 from scaler.errors import GuardError, InputError, PreflightError, StepError
 from scaler.gateways import kube
 from scaler.pki.certificates import LEAF_LIFE

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from scaler.app.moving import may_move, pods_of
 from scaler.errors import InputError, PreflightError, ScalerError, UnreachableError
-from scaler.gateways import kube, pods
+from scaler.gateways import kube
 from scaler.gateways.ssh import HostKeyError, LoginError, SudoError, on_each
-from scaler.gateways.threads import Threads
 from scaler.model.inventory import Connection, Host
 from scaler.model.names import NodeName
-from scaler.plan import pods as fates
 from scaler.plan.plan import Drain, Seen
 from scaler.plan.recipes import remove_node
 from scaler.plan.recipes.remove_node import Named
@@ -22,12 +21,10 @@ from scaler.steps.leaving import look_at, not_ours
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scaler.app.runner import Runner
     from scaler.app.session import Session
-    from scaler.model.inventory import Cluster, Subject
+    from scaler.model.inventory import Cluster
     from scaler.model.state import ClusterState, Node
     from scaler.plan.plan import Plan
-    from scaler.plan.pods import Leaving
     from scaler.steps.leaving import Found
 
 _NAME: TypeAdapter[str] = TypeAdapter(NodeName)
@@ -167,25 +164,6 @@ def must_be_dead(session: Session, state: ClusterState, hosts: Sequence[Host]) -
         machine = node.status.info.machine_id if node else ""
         seen[name] = Seen(uid=node.metadata.uid if node else "", machine_id=machine)
     return seen
-
-
-def pods_of(session: Runner, state: ClusterState, hosts: Sequence[Subject]) -> tuple[Leaving, ...]:
-    """Tell what becomes of each pod of the hosts' Nodes."""
-    names = [host.name for host in hosts if state.node(host.name)]
-    if not names:
-        return ()
-    tied = fates.tied_claims(pods.persistent_volumes(session.kube))
-    with Threads(8) as pool:
-        here = pool.map(lambda name: pods.on_node(session.kube, name), names)
-        return fates.leaving([pod for several in here for pod in several], tied)
-
-
-def may_move(moving: Sequence[Leaving], drain: Drain) -> None:
-    """Refuse pods that would lose something the operator has not agreed to."""
-    missing = fates.missing(moving, drain)
-    if missing:
-        lines = [f"{fates.WHY[option]}: {', '.join(names)}" for option, names in missing.items()]
-        raise PreflightError("\n".join(lines), hint=f"say {' '.join(missing)} if that may be; nothing was touched")
 
 
 def _warnings(cluster: Cluster, state: ClusterState, hosts: Sequence[Host], *, dead: bool) -> list[str]:

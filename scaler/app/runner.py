@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scaler.gateways.kube import Kube
     from scaler.gateways.lease import Held
     from scaler.plan.plan import AnyPlan
-    from scaler.steps.base import AnyWorld
+    from scaler.steps.world import AnyWorld
 
 
 class Runner(Protocol):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaler.app import cloud_session
 from scaler.app.cloud_session import CloudSession
+from scaler.app.inventories import directory_of, read_managed
 from scaler.app.runner import Runner, new_run_id
 from scaler.drivers import cni, lb
 from scaler.engine.journal import facts, state_dir
 from scaler.errors import InputError, NotOfferedError, ScalerError
-from scaler.gateways import cloud_inventory, inventory, tls
+from scaler.gateways import inventory, tls
 from scaler.gateways.clock import SystemClock
 from scaler.gateways.etcd import Etcdctl
 from scaler.gateways.kube import Kubectl
@@ -28,6 +27,7 @@ from scaler.steps.base import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from scaler.engine.events import Observer
     from scaler.engine.run import Outcome
@@ -138,20 +138,6 @@ class Session(Runner):
         return self.journalled(plan, run, world, observers, lambda engine: engine.roll_back(plan, begun, keeps))
 
 
-def _directory(name: str) -> Path:
-    labs = Path(os.environ.get("SCALER_LAB_DIR") or "/var/lib/scaler-lab")
-    return inventory.find(name, [labs / name / "inventory"])
-
-
-def read_managed(name: str) -> CloudCluster | None:
-    """Read the inventory of cluster ``name`` where it is a managed one; a quick look, and None for any other name."""
-    try:
-        directory = _directory(name)
-    except InputError:
-        return None
-    return cloud_inventory.read(directory)
-
-
 def read_any(name: str) -> Cluster | CloudCluster:
     """Read the inventory of cluster ``name``, whatever kind it is of."""
     return read_managed(name) or read_cluster(name)
@@ -165,7 +151,7 @@ def read_cluster(name: str) -> Cluster:
             f"cluster {managed.name} is of kind {managed.settings.kind}: its machines are the cloud's",
             hint="its nodes change by add-node --pool, scale, remove-node and pool",
         )
-    return _checked(inventory.read(_directory(name)))
+    return _checked(inventory.read(directory_of(name)))
 
 
 def any_kubectl_of(cluster: Cluster | CloudCluster) -> Path:

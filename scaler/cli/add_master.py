@@ -43,7 +43,7 @@ def add_master(
     Exit code 0: all are there. 4: a host or the cluster is not fit. 5: the change is unsafe. 9: a step failed.
     """
     from scaler.app import add_master as use_case
-    from scaler.app.session import read_managed
+    from scaler.app.inventories import read_managed
 
     with reporting("add-master", output) as report:
         known = read_managed(cluster)

@@ -64,7 +64,8 @@ def add_node(
     """
     with reporting("add-node", output) as report:
         from scaler.app import add_node as use_case
-        from scaler.app.session import opened, read_cluster, read_managed
+        from scaler.app.inventories import read_managed
+        from scaler.app.session import opened, read_cluster
         from scaler.cli.given import given_host
         from scaler.engine.lock import locked
 

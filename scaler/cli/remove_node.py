@@ -53,7 +53,7 @@ def remove_node(
     Exit code 0: all are gone. 2: some are, some are not. 4: not fit to be removed, nothing was touched.
     """
     from scaler.app import remove_node as use_case
-    from scaler.app.session import read_managed
+    from scaler.app.inventories import read_managed
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
         drain = drain_of(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from scaler.app.session import Session
     from scaler.model.cloud_cluster import CloudCluster
+    from scaler.model.cloud_status import CloudStatus
     from scaler.model.status import Status
     from scaler.plan.health import Problem
     from scaler.ui.report import Report
@@ -40,7 +41,8 @@ def status(
     Exit code 0: everything is well (warnings aside). 4: something is not, or is not known. 7: nothing answers.
     """
     with reporting("status", output) as report:
-        from scaler.app.session import opened, read_cluster, read_managed
+        from scaler.app.inventories import read_managed
+        from scaler.app.session import opened, read_cluster
         from scaler.app.status import collect, error
         from scaler.plan.health import problems
         from scaler.ui import status_view
@@ -67,20 +69,23 @@ def _managed(report: Report, known: CloudCluster, *, every: float) -> None:
     from scaler.ui import pool_outcome
 
     session = CloudSession(known)
-    while True:
+
+    def look() -> tuple[CloudStatus, tuple[Problem, ...], dict[str, object]]:
         seen = collect(session)
         found = problems(seen)
-        data = {**seen.model_dump(mode="json"), "problems": [problem.model_dump(mode="json") for problem in found]}
-        if not every:
-            report.result(data, lambda: pool_outcome.show_status(seen, found), error(seen, found))
-            return
+        told = [problem.model_dump(mode="json") for problem in found]
+        return seen, found, {**seen.model_dump(mode="json"), "problems": told}
+
+    while every and report.heard:
+        seen, found, data = look()
         if report.output is Output.text:
             pool_outcome.show_status(seen, found)
         else:
             report.line(report.envelope(data, error(seen, found)))
-        if not report.heard:
-            return
         session.clock.sleep(every)
+    if not every:
+        seen, found, data = look()
+        report.result(data, lambda: pool_outcome.show_status(seen, found), error(seen, found))
 
 
 def _data(seen: Status, found: tuple[Problem, ...]) -> dict[str, object]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scaler.engine.events import Kind, Observer
     from scaler.model.inventory import Subject
     from scaler.plan.plan import AnyPlan
-    from scaler.steps.base import AnyWorld, Failures
+    from scaler.steps.world import AnyWorld, Failures
 
 # As for hosts in preflight; slewing by an NTP client stays far below.
 JUMP_SECONDS = 2.0

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from scaler import steps
 from scaler.errors import ScalerError
-from scaler.steps.base import Irreversible
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scaler.model.inventory import Subject
-    from scaler.steps.base import AnyWorld
+    from scaler.steps.world import AnyWorld
 
 
 def has_something_to_take_back(begun: Sequence[str]) -> bool:

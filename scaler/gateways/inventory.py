@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -17,8 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from scaler import assets
 from scaler.errors import InputError
-from scaler.gateways import cloud_inventory, role_variables
+from scaler.gateways import role_variables
 from scaler.gateways.files import write_atomically
+from scaler.gateways.places import HOSTS_FILE, find
 from scaler.gateways.process import ProcessError, run
 from scaler.model.base import tell
 from scaler.model.inventory import Cluster, Connection, Host, Settings
@@ -26,7 +26,8 @@ from scaler.model.inventory import Cluster, Connection, Host, Settings
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-HOSTS_FILE = "hosts.yml"
+__all__ = ["HOSTS_FILE", "find", "leave", "move", "read"]
+
 GROUPS = ("masters", "etcd", "workers", "loadbalancers", "standby")
 _CONNECTION = {
     "address": "ansible_host",
@@ -50,26 +51,6 @@ _DEFAULTS = {
     "binaries_manifest": "binaries.sha256",
     "known_hosts": "known_hosts",
 }
-
-
-def find(cluster: str, extra: Iterable[Path] = ()) -> Path:
-    """Return the inventory directory of ``cluster``: a path, or a name under one of the places looked at in order.
-
-    The places are those of $SCALER_INVENTORIES (separated by ':'), ./inventories, and the directories in ``extra``.
-    """
-    if "/" in cluster or cluster in {".", ".."}:
-        places = [Path(cluster)]
-    else:
-        roots = [Path(p) for p in os.environ.get("SCALER_INVENTORIES", "").split(os.pathsep) if p]
-        places = [*(root / cluster for root in (*roots, Path("inventories"))), *extra]
-    for place in places:
-        if (place / HOSTS_FILE).is_file() or cloud_inventory.is_one(place):
-            return place.resolve()
-    looked = ", ".join(str(place / HOSTS_FILE) for place in places)
-    raise InputError(
-        f"no inventory for cluster {cluster!r}: looked for {looked}",
-        hint="name its directory with --cluster PATH, or set SCALER_INVENTORIES",
-    )
 
 
 def read(directory: Path) -> Cluster:

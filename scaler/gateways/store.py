@@ -14,23 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2 as httpx
-import platformdirs
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from scaler.errors import InputError, IntegrityError, UnreachableError
 from scaler.gateways.files import BLOCK, sha256
+from scaler.gateways.places import CACHE_VARIABLE, cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from scaler.model.inventory import Settings
 
-CACHE_VARIABLE = "SCALER_CACHE_DIR"
-
-
-def cache_dir() -> Path:
-    """Return where scaler keeps what it can make or fetch again ($SCALER_CACHE_DIR)."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("scaler"))
+__all__ = ["CACHE_VARIABLE", "Binary", "Store", "cache_dir", "read_manifest"]
 
 
 class Binary(NamedTuple):

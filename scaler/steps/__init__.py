@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from scaler.steps.base import Step
+    from scaler.steps.world import Step
 
 
 def find(name: str) -> Step:

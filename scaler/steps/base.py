@@ -5,59 +5,42 @@ from __future__ import annotations
 import itertools
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from scaler import assets
 from scaler.errors import ScalerError
 from scaler.gateways.ssh import HostKeyError, on_each
 from scaler.gateways.store import Binary
 from scaler.plan import etcd_versions
+from scaler.steps.world import AnyWorld, Failures, Irreversible, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from scaler.gateways.clock import Clock
     from scaler.gateways.etcd import Etcd
-    from scaler.gateways.kube import Kube
     from scaler.gateways.playbooks import HostRun, Playbooks
     from scaler.gateways.ssh import Ssh
     from scaler.gateways.store import Store
-    from scaler.model.inventory import Cluster, Host, Settings, Subject
-    from scaler.plan.plan import AnyPlan, Plan
+    from scaler.model.inventory import Cluster, Host, Settings
+    from scaler.plan.plan import Plan
+
+__all__ = [
+    "Failures",
+    "Irreversible",
+    "Step",
+    "World",
+    "etcd_binaries",
+    "master_binaries",
+    "played",
+    "roles_of",
+    "worker_binaries",
+]
 
 CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 # A host on its way down still answers, and is lost once more.
 PLAYS = 3
-
-Failures = dict[str, str]
-"""Host to the reason why the step did not succeed on it; a host that is not in it succeeded."""
-
-
-@dataclass(kw_only=True)
-class AnyWorld:
-    """What every step may use, on hosts or in a cloud, for one run on one cluster.
-
-    ``note`` puts a fact into the journal, before or after the act that it is about; ``later`` names what could not be
-    reached and may be finished later; ``fence`` raises LockedError where the cluster is not this run's to change any
-    more; asked before each step.
-    """
-
-    run: str
-    plan: AnyPlan
-    kube: Kube
-    clock: Clock
-    say: Callable[[str], None] = lambda _: None
-    note: Callable[[dict[str, Any]], None] = lambda _: None
-    fence: Callable[[], None] = lambda: None
-    measures: dict[str, Any] = field(default_factory=dict)
-    later: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def api_version(self) -> str:
-        """The version of the API servers."""
-        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -111,35 +94,6 @@ class World(AnyWorld):
         """Tell whether ``host`` is a master, or becomes one by this plan."""
         joins = self.plan.makes == "masters" and any(host.name == other.name for other in self.plan.hosts)
         return joins or any(host.name == master.name for master in self.cluster.masters)
-
-
-class Step(Protocol):
-    """One verb of a plan. ``apply`` compares before it acts, so a step can be repeated.
-
-    Once a step that ``commits`` has succeeded for a host, a later failure takes nothing back there; ``commits`` is the
-    reason, for the operator, and empty otherwise.
-    """
-
-    title: str
-    commits: str
-
-    def describe(self, plan: Any, settings: Any) -> Sequence[str]:  # noqa: ANN401 - as the step's kind of plan wants
-        """Tell what the step will do to each of its hosts, a sentence a line."""
-
-    def apply(self, world: Any, hosts: Sequence[Any]) -> Failures:  # noqa: ANN401 - as above
-        """Do it for ``hosts``; return the hosts it failed for and why."""
-
-    def undo(self, world: Any, host: Any) -> None:  # noqa: ANN401 - as above
-        """Take back on ``host`` what apply did, and only that; raises ScalerError where it cannot."""
-
-
-class Irreversible:
-    """A step whose undo has nothing to take back; ``commits`` says that from it on nothing is taken back any more."""
-
-    commits = ""
-
-    def undo(self, world: AnyWorld, host: Subject) -> None:
-        """Nothing to take back."""
 
 
 def played(

@@ -17,7 +17,7 @@ from scaler.errors import (
 )
 from scaler.gateways.clock import wait_until
 from scaler.model.pools import Progress
-from scaler.steps.base import AnyWorld
+from scaler.steps.world import AnyWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from scaler.model.inventory import Subject
     from scaler.plan.plan import AnyPlan
-    from scaler.steps.base import AnyWorld, Failures
+    from scaler.steps.world import AnyWorld, Failures
 
 
 class NodesCordoned:

@@ -16,8 +16,8 @@ from scaler.gateways.kube import nodes
 from scaler.gateways.threads import Threads
 from scaler.plan import pods as fates
 from scaler.plan.plan import Drain
-from scaler.steps.base import Irreversible
 from scaler.steps.leaving import another, is_same
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scaler.model.pods import PersistentVolume, Pod
     from scaler.plan.plan import AnyPlan
     from scaler.plan.pods import Leaving
-    from scaler.steps.base import AnyWorld, Failures
+    from scaler.steps.world import AnyWorld, Failures
 
 EVERY = 1.0
 _AT_ONCE = 8

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError
 from scaler.model.pools import Operation
 from scaler.steps import clouds
-from scaler.steps.base import Irreversible
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaler.model.pools import Autoscaling, Pool
     from scaler.plan.pool_plan import PoolPlan, Unit
-    from scaler.steps.base import Failures
     from scaler.steps.clouds import CloudWorld
+    from scaler.steps.world import Failures
 
 
 class PoolAutoscalingSet(Irreversible):

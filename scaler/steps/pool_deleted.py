@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from scaler.model.pools import Operation
 from scaler.steps import clouds
-from scaler.steps.base import Irreversible
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaler.plan.pool_plan import PoolPlan, Unit
-    from scaler.steps.base import Failures
     from scaler.steps.clouds import CloudWorld
+    from scaler.steps.world import Failures
 
 
 class PoolDeleted(Irreversible):

@@ -8,16 +8,16 @@ from scaler.errors import AmbiguousError
 from scaler.gateways.kube import nodes
 from scaler.model.pools import Operation
 from scaler.steps import clouds
-from scaler.steps.base import Irreversible
 from scaler.steps.leaving import is_same
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scaler.model.pools import Instance, Pool
     from scaler.plan.pool_plan import PoolPlan, Unit
-    from scaler.steps.base import Failures
     from scaler.steps.clouds import CloudWorld
+    from scaler.steps.world import Failures
 
 
 class PoolInstancesRemoved(Irreversible):
@@ -73,9 +73,11 @@ class PoolInstancesRemoved(Irreversible):
             return world.cloud.remove_instances(pool, going)
         except AmbiguousError as e:
             # Never asked twice: a machine that is still there may be the next one's by then.
-            seen = {each.id: each.state for each in world.cloud.instances(pool)}
+            now = clouds.must_find(world, pool.id)
+            seen = {each.id: each.state for each in world.cloud.instances(now)}
             still = [name for name in names if seen.get(name, "leaving") != "leaving"]
-            if still:
+            at_work = now.state == "changing" or now.target <= pool.target - len(names)
+            if still and not at_work:
                 raise AmbiguousError(
                     f"{e.message}; still there: {', '.join(still)}", hint="run the same command again"
                 ) from e

@@ -8,7 +8,7 @@ from scaler.errors import CloudError, StillGoingError
 from scaler.gateways import kube
 from scaler.gateways.clock import wait_until
 from scaler.steps import clouds
-from scaler.steps.base import Irreversible
+from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from scaler.model.pools import Instance, Pool
     from scaler.model.state import Node
     from scaler.plan.pool_plan import PoolPlan, Unit
-    from scaler.steps.base import Failures
     from scaler.steps.clouds import CloudWorld
+    from scaler.steps.world import Failures
 
 
 class PoolNodesReady(Irreversible):

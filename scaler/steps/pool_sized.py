@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from scaler.model.pools import Pool
     from scaler.plan.pool_plan import PoolPlan, Unit
-    from scaler.steps.base import Failures
     from scaler.steps.clouds import CloudWorld
+    from scaler.steps.world import Failures
 
 
 class PoolSized:

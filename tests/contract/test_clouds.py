@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cloud
 
 ROOT = Path(__file__).parents[2]
-MODULES = {
-    name: importlib.import_module(f"tests.servers.{name}")
+SERVERS: dict[str, Any] = {
+    name: module.SERVER
     for _, name, _ in pkgutil.iter_modules(servers.__path__)
-    if name in cloud.kinds()
+    if name in cloud.kinds() and hasattr(module := importlib.import_module(f"tests.servers.{name}"), "SERVER")
 }
 
 
@@ -99,13 +99,13 @@ class Rig:
         return self.api.nodes.names(f"{pool.label}={pool.value}")
 
 
-@pytest.fixture(scope="session", params=sorted(MODULES))
+@pytest.fixture(scope="session", params=sorted(SERVERS))
 def server(request: pytest.FixtureRequest, api: ApiServer) -> Iterator[Provider]:
     try:
         cloud.of(request.param)
     except InputError as e:
         pytest.skip(e.message)
-    made: Provider = MODULES[request.param].SERVER(cast("Nodes", api.nodes))
+    made: Provider = SERVERS[request.param](cast("Nodes", api.nodes))
     yield made
     made.close()
 

@@ -14,6 +14,7 @@ import typer
 import scaler
 from scaler import checks, drivers, steps
 from scaler.cli.main import app
+from scaler.drivers import cloud
 from scaler.errors import ScalerError
 
 if TYPE_CHECKING:
@@ -141,8 +142,14 @@ def test_every_load_balancer_driver_has_its_heading(name: str) -> None:
     assert f"`{name}`" in _sections("load-balancers.md")
 
 
+@pytest.mark.parametrize("name", cloud.kinds())
+def test_every_cloud_has_its_page_with_what_it_needs(name: str) -> None:
+    headings = set(_sections(f"clouds/{name}.md"))
+    assert headings >= {"Permissions", "What a size means", "Limits"}
+
+
 def test_every_kind_of_driver_is_looked_for_here() -> None:
-    assert {module.name for module in pkgutil.iter_modules(drivers.__path__) if module.ispkg} == {"cni", "lb"}
+    assert {module.name for module in pkgutil.iter_modules(drivers.__path__) if module.ispkg} == {"cni", "cloud", "lb"}
 
 
 def test_every_exit_code_and_kind_has_its_heading() -> None:
