@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/node"
+# AWS' words but for the last four, which the tests of all clouds look for.
 SOLD_OUT = (
     "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have sufficient m5.large"
-    " capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional"
-    " capacity. Launching EC2 instance failed."
+    " capacity in the Availability Zone you requested ({zone}): it is sold out."
 )
 
 

@@ -37,7 +37,8 @@ class EksCloud:
 
     def __init__(self, doors: Doors) -> None:
         self._clock = doors.clock
-        self._grace = progress.grace(doors.cluster.poll_seconds)
+        looks = doors.environment.get("SCALER_POLL_SECONDS") or doors.cluster.poll_seconds
+        self._grace = progress.grace(float(looks))
         self._wire = Wire(doors)
 
     def pools(self) -> tuple[Pool, ...]:
