@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scaler.errors import ConflictError, GuardError, InputError
+from scaler.model.pools import Autoscaling, Instance, Pool, PoolSpec
+from scaler.plan.plan import Drain, Seen
+from scaler.plan.pool_plan import Machine
+from scaler.plan.recipes import pools as recipes
+from scaler.plan.recipes.pools import Going
+
+
+def pool(**more: Any) -> Pool:
+    told = {
+        "id": "np-1",
+        "name": "web",
+        "target": 4,
+        "actual": 4,
+        "min": 1,
+        "max": 9,
+        "state": "ready",
+        "label": "pool",
+        "value": "np-1",
+    }
+    return Pool.model_validate({**told, **more})
+
+
+@pytest.mark.parametrize(("wanted", "size"), [("10", 10), ("+3", 7), ("-2", 2), ("0", 0)])
+def test_a_size_is_absolute(wanted: str, size: int) -> None:
+    assert recipes.size_of(pool(), wanted) == size
+
+
+@pytest.mark.parametrize("wanted", ["", "ten", "++3", "+-3", "1.5", "-5"])
+def test_what_is_no_size_is_refused(wanted: str) -> None:
+    with pytest.raises(InputError):
+        recipes.size_of(pool(), wanted)
+
+
+@pytest.mark.parametrize(("size", "bound"), [(10, "max 9"), (0, "min 1")])
+def test_a_bound_is_named(size: int, bound: str) -> None:
+    with pytest.raises(GuardError, match=bound):
+        recipes.may_have(pool(), size, "")
+
+
+def test_a_pool_without_bounds_may_have_any_size() -> None:
+    recipes.may_have(pool(min=None, max=None), 500, "")
+
+
+def test_an_autoscaled_pool_needs_a_word() -> None:
+    with pytest.raises(GuardError, match="autoscaler"):
+        recipes.may_have(pool(autoscaled=True), 5, "")
+    recipes.may_have(pool(autoscaled=True), 5, "keep")
+
+
+def test_a_pinned_pool_may_go_beyond_the_bounds_that_move_with_it() -> None:
+    plan = recipes.grow("prod", pool(autoscaled=True), 12, autoscaler="pin")
+    recipes.may_have(pool(autoscaled=True), 12, "pin")
+    assert [spec.step for spec in plan.steps] == ["pool_autoscaling_set", "pool_sized", "pool_nodes_ready"]
+    assert plan.wants.autoscaling == Autoscaling(on=True, min=12, max=12)
+
+
+def test_a_pool_at_work_takes_no_other_size() -> None:
+    with pytest.raises(ConflictError):
+        recipes.may_have(pool(state="changing"), 5, "")
+    recipes.may_have(pool(state="changing"), 5, "", going=True)
+
+
+def test_a_pool_that_goes_takes_no_size() -> None:
+    with pytest.raises(ConflictError):
+        recipes.may_have(pool(state="deleting"), 5, "", going=True)
+
+
+def test_zones_get_as_many_each_and_both_neighbours_are_told() -> None:
+    zonal = pool(per_zone=True, zones=("a", "b", "c"), target=3, actual=3)
+    with pytest.raises(GuardError) as refused:
+        recipes.may_have(zonal, 5, "")
+    assert refused.value.hint == "ask for 3 or 6"
+    recipes.may_have(zonal, 6, "")
+
+
+def test_nodes_leave_in_batches_and_the_size_is_what_is_left() -> None:
+    machines = {name: Machine(pool="np-1", instance=f"i-{name}") for name in ("n1", "n2", "n3")}
+    seen = {name: Seen(uid=name) for name in ("n1", "n2")}
+    going = Going(machines, {"np-1": pool()}, seen, ())
+    plan = recipes.shrink("prod", going, Drain(), max_unavailable=2)
+    assert [(spec.step, spec.hosts) for spec in plan.steps] == [
+        ("nodes_cordoned", ("n1", "n2")),
+        ("nodes_drained", ("n1", "n2")),
+        ("pool_instances_removed", ("n1", "n2")),
+        ("pool_instances_removed", ("n3",)),
+    ]
+    assert plan.wants.sizes == {"np-1": 1}
+
+
+def test_a_pool_that_is_there_already_is_only_waited_for() -> None:
+    spec = PoolSpec(name="batch", size=2)
+    assert [each.step for each in recipes.create("prod", pool(), spec, there=pool(name="batch")).steps] == [
+        "pool_nodes_ready"
+    ]
+
+
+def test_bounds_that_would_end_nodes_are_refused() -> None:
+    with pytest.raises(GuardError):
+        recipes.autoscale("prod", pool(), Autoscaling(on=True, min=0, max=3))
+    assert recipes.autoscale("prod", pool(), Autoscaling(on=False, min=1, max=9)).empty
+
+
+def test_masters_come_to_an_odd_number() -> None:
+    with pytest.raises(GuardError):
+        recipes.add_masters("prod", ["m1", "m2", "m3"], ["m4"])
+    plan = recipes.add_masters("prod", ["m1"], ["m2", "m3", "m1"])
+    assert ([host.name for host in plan.hosts], plan.wants.masters, plan.present) == (["m2", "m3"], 3, ("m1",))
+
+
+@pytest.mark.parametrize(
+    ("told", "node", "same"),
+    [
+        ("aws:///eu-1a/i-1", "aws:///eu-1a/i-1", True),
+        ("/ins-1", "qcloud:///100003/ins-1", True),
+        ("/ins-1", "qcloud:///100003/ins-11", False),
+        ("azure:///Subscriptions/S", "azure:///subscriptions/s", True),
+    ],
+)
+def test_a_machine_is_its_node_by_the_provider_id(told: str, node: str, same: bool) -> None:  # noqa: FBT001 - a fact
+    machine = Instance(id="x", provider_id=told, node="n1", state="running")
+    assert machine.is_node("n1", node) is same
+
+
+def test_a_machine_without_a_provider_id_is_its_node_by_name() -> None:
+    assert Instance(id="x", node="n1", state="running").is_node("n1", "any://thing")
