@@ -54,6 +54,9 @@ def prepare(
         if machine is not None:
             found[name] = machine
     absent = tuple(name for name in names if name not in found)
+    if known is None:
+        for pool in {machine.pool for machine in found.values()}:
+            recipes.must_be_idle(pools[pool])
     return _plan(session, found, pools, state, drain, max_unavailable, autoscaler, absent)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaler.app import cloud_removal, pools, scale
 from scaler.engine import history
-from scaler.errors import InputError
+from scaler.errors import ConflictError, InputError
 from scaler.model.pools import Operation
 from scaler.plan.plan import Drain
 from scaler.plan.pool_plan import PoolPlan
@@ -36,6 +36,12 @@ def _again(
 ) -> PoolPlan:
     wants, drain = plan.wants, plan.drain or Drain(ignore_daemonsets=True)
     if plan.change == recipes.GROW:
+        pool = session.find(wants.pool)
+        if pool.target not in {wants.before, wants.size}:
+            raise ConflictError(
+                f"pool {pool.name}: the run asked for {wants.size} in place of {wants.before}, and it has {pool.target} now",
+                hint="somebody changed it since; say what you want with scaler scale",
+            )
         # Never "+3" again: the number that was meant then.
         how = scale.How(wants.autoscaler, plan.on_failure == "undo", provider_picks=True, drain=drain)
         return scale.prepare(

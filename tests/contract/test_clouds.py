@@ -245,6 +245,17 @@ def test_what_takes_too_long_goes_on_and_is_resumed(rig: Rig) -> None:
     assert rig.sizes() == [5]
 
 
+def test_a_run_is_not_gone_on_with_where_somebody_changed_the_pool_since(rig: Rig) -> None:
+    rig.wait_seconds = 1
+    rig.write_inventory()
+    rig.provider.fleet.seconds = 3
+    rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=21)
+    rig.pools["web"].target = 8
+    told = rig.told("runs", "resume", "--yes", ends=15)
+    assert "8 now" in told["error"]["message"]
+    assert rig.sizes() == [5]
+
+
 def test_a_throttled_write_is_repeated(rig: Rig) -> None:
     rig.provider.faults.set("throttle", 2)
     rig.told("scale", "--pool", "web", "--to", "5", "--yes")

@@ -193,7 +193,7 @@ class TkeServer(CloudServer):
 
     def _DescribeClusterInstances(self, told: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         if told.get("InstanceRole") == "MASTER_ETCD":
-            found = [(None, machine) for machine in self.masters]
+            found: list[tuple[FakePool | None, Machine]] = [(None, machine) for machine in self.masters]
         else:
             wanted = {value for each in told["Filters"] for value in each["Values"]}
             found = [(p, m) for p in self.fleet.pools.values() if p.id in wanted for m in p.machines]

@@ -47,16 +47,22 @@ def size_of(pool: Pool, wanted: str) -> int:
     return size
 
 
-def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = False) -> None:
-    """Refuse a size that the pool may not have; ``going`` tells that it is on the way there already."""
-    if pool.state == "deleting":
-        raise ConflictError(f"pool {pool.name} is being deleted", code=pool.told)
-    if pool.state == "changing" and not going:
+def must_be_idle(pool: Pool) -> None:
+    """Refuse a pool that the cloud is at work on: what comes of both changes nobody could tell."""
+    if pool.state == "changing":
         raise ConflictError(
             f"the cloud is changing pool {pool.name} already",
             hint="wait until it is done; scaler status shows it",
             code=pool.told,
         )
+
+
+def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = False) -> None:
+    """Refuse a size that the pool may not have; ``going`` tells that it is on the way there already."""
+    if pool.state == "deleting":
+        raise ConflictError(f"pool {pool.name} is being deleted", code=pool.told)
+    if not going:
+        must_be_idle(pool)
     if pool.autoscaled and not autoscaler:
         raise GuardError(
             f"an autoscaler moves pool {pool.name} between {pool.min} and {pool.max}: it may change the size again",
