@@ -48,6 +48,8 @@ def autoscale(session: CloudSession, ref: str, *, low: int | None, high: int | N
         session.must_offer("autoscaler", "an autoscaler that can be switched off")
     least = low if low is not None else pool.min or 0
     most = high if high is not None else pool.max
+    if most is None and off:
+        most = max(pool.target, least)
     if most is None:
         raise InputError(f"pool {pool.name} has no upper bound yet", hint="say --max")
     if least > most:

@@ -73,6 +73,12 @@ class Pool(Value):
     etag: str = ""
     troubles: tuple[Trouble, ...] = ()
 
+    def has(self, wanted: Autoscaling) -> bool:
+        """Tell whether bounds and autoscaler are so; a pool without bounds has no autoscaler, whatever they were."""
+        if self.max is None and not wanted.on:
+            return not self.autoscaled
+        return (self.autoscaled, self.min or 0, self.max) == (wanted.on, wanted.min, wanted.max)
+
 
 class Instance(Value):
     """One machine of a pool, or a master.

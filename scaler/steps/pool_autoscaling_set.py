@@ -12,7 +12,6 @@ from scaler.steps.world import Irreversible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.pools import Autoscaling, Pool
     from scaler.plan.pool_plan import PoolPlan, Unit
     from scaler.steps.clouds import CloudWorld
     from scaler.steps.world import Failures
@@ -38,22 +37,18 @@ class PoolAutoscalingSet(Irreversible):
             raise ScalerError("the plan has no bounds")
         wanted = wants.autoscaling
         pool = clouds.must_find(world, wants.pool)
-        if _is_so(pool, wanted):
+        if pool.has(wanted):
             return {}
 
         def done() -> Operation | None:
             now = clouds.must_find(world, wants.pool)
             lost = Operation(change="set-autoscaling", pool=pool.id, started=world.clock.now())
-            return lost if _is_so(now, wanted) else None
+            return lost if now.has(wanted) else None
 
         clouds.intend(world, f"set-autoscaling {pool.id} {wanted.min} {wanted.max} {wanted.on}")
         operation = clouds.once_surely(world, lambda: world.cloud.set_autoscaling(pool, wanted), done, again=True)
         clouds.must_succeed(clouds.watched(world, clouds.asked(world, operation), what), operation, what)
         return {}
-
-
-def _is_so(pool: Pool, wanted: Autoscaling) -> bool:
-    return (pool.autoscaled, pool.min, pool.max) == (wanted.on, wanted.min, wanted.max)
 
 
 STEP = PoolAutoscalingSet()

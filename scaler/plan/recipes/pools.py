@@ -200,7 +200,7 @@ def delete(cluster: str, pool: Pool, *, seen: Mapping[str, Seen], pods: Sequence
 
 def autoscale(cluster: str, pool: Pool, wanted: Autoscaling) -> PoolPlan:
     """Return the plan that sets bounds and autoscaler; empty where they are so."""
-    as_it_is = (pool.autoscaled, pool.min, pool.max) == (wanted.on, wanted.min, wanted.max)
+    as_it_is = pool.has(wanted)
     if not as_it_is and not wanted.min <= pool.target <= wanted.max:
         raise GuardError(
             f"pool {pool.name} has {pool.target} nodes: between {wanted.min} and {wanted.max} some would be ended at "
