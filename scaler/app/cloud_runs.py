@@ -39,7 +39,7 @@ def _again(
         pool = session.find(wants.pool)
         if pool.target not in {wants.before, wants.size}:
             raise ConflictError(
-                f"pool {pool.name}: the run asked for {wants.size} in place of {wants.before}; it has {pool.target} now",
+                f"pool {pool.name} was to have {wants.size} nodes in place of {wants.before}, now it has {pool.target}",
                 hint="somebody changed it since; say what you want with scaler scale",
             )
         # Never "+3" again: the number that was meant then.

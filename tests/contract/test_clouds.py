@@ -254,10 +254,17 @@ def test_a_run_is_not_gone_on_with_where_somebody_changed_the_pool_since(rig: Ri
     rig.write_inventory()
     rig.provider.fleet.seconds = 3
     rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=21)
-    rig.pools["web"].target = 8
+    rig.wait_seconds = 20
+    rig.write_inventory()
+    mine = rig.environment["SCALER_STATE_DIR"]
+    rig.environment["SCALER_STATE_DIR"] = str(rig.home / "another-controller")
+    rig.told("scale", "--pool", "web", "--to", "5", "--yes")
+    rig.provider.fleet.seconds = 0.1
+    rig.told("scale", "--pool", "web", "--to", "8", "--yes")
+    rig.environment["SCALER_STATE_DIR"] = mine
     told = rig.told("runs", "resume", "--yes", ends=15)
-    assert "8 now" in told["error"]["message"]
-    assert rig.sizes() == [5]
+    assert "now it has 8" in told["error"]["message"]
+    assert rig.sizes() == [5, 8]
 
 
 def test_a_throttled_write_is_repeated(rig: Rig) -> None:
