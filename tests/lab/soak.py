@@ -21,7 +21,7 @@ from scaler.lab import lab
 from scaler.lab.tools import wait_until
 from tests.lab.conftest import Cluster, kept, made
 from tests.lab.masters import Masters, members
-from tests.lab.writing import writing
+from tests.lab.writing import SELDOM, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,7 @@ def soak(cluster: Cluster, chance: random.Random, seconds: float) -> int:
         rounds += 1
         argv = change(cluster, chance)
         print(f"{rounds}. {' '.join(argv)}", flush=True)  # noqa: T201
-        with writing(cluster.where, f"soak-{secrets.token_hex(3)}") as written:
+        with writing(cluster.where, f"soak-{secrets.token_hex(3)}", every=SELDOM) as written:
             name = struck(cluster, chance, argv)
             finished(cluster, argv)
         must_hold(cluster)

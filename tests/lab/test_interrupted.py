@@ -75,7 +75,7 @@ def test_a_host_that_dies_fails_alone_and_a_second_run_finishes_it(cluster: Clus
     assert "n2:" in cluster.inventory.read_text().split("standby:")[0]
 
 
-@pytest.mark.parametrize("step", ["worker_installed", "kubelet_joined"])
+@pytest.mark.parametrize("step", ["worker_installed", pytest.param("kubelet_joined", marks=pytest.mark.long)])
 def test_a_host_that_reboots_is_waited_for(cluster: Cluster, step: str) -> None:
     code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot)
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
@@ -176,7 +176,14 @@ def unfinished(cluster: Cluster) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("credentials_issued", marks=pytest.mark.long),
+        "kubelet_joined",
+        pytest.param("join_verified", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Cluster, step: str) -> None:
     kill_at(cluster, step)
     newest = unfinished(cluster)[0]
@@ -228,6 +235,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
+@pytest.mark.long
 def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
     with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
         assert process.stdout is not None
