@@ -151,19 +151,22 @@ class Cluster:
         self.inventory.write_bytes(self.baseline)
 
     def fresh(self, *names: str) -> None:
-        """Make ``names`` empty hosts again, with their addresses and host keys; one that is as it was made stays."""
+        """Make ``names`` empty hosts again, but for those on which scaler has left nothing since they were that."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._fresh, names))
 
     def _fresh(self, name: str) -> None:
-        host = self.hosts[name]
-        if not (host.running and self._traces(name) == self.untouched[name]):
-            host.reset()
-            host.power_on()
+        if not (self.hosts[name].running and self._traces(name) == self.untouched[name]):
+            self.anew(name)
             self.untouched[name] = self._traces(name)
 
+    def anew(self, name: str) -> None:
+        """Make ``name`` an empty host again, with its address and host key, whatever was done to it."""
+        self.hosts[name].reset()
+        self.hosts[name].power_on()
+
     def _traces(self, name: str) -> dict[str, Any]:
-        """Return what tells whether anything was done to a host since it was made."""
+        """Return what tells whether scaler has left anything on a host since it was made."""
         host = self.hosts[name]
         rules, links = (host.exec(argv).out for argv in (["iptables", "-S"], ["ls", "/sys/class/net"]))
         gigabytes = round(host.disk.free() / 1e9, 1)

@@ -242,21 +242,15 @@ def test_a_router_id_that_somebody_else_speaks_for_is_refused(masters: Masters) 
 def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster
-    host, path = cluster.hosts["m1"], "/etc/etcd/etcd.yaml"
-    before = host.exec(["cat", path]).out
-    # Its database is larger than this, so the next write raises the alarm.
-    host.exec(["tee", path], stdin=f"{before}quota-backend-bytes: 100000\n")
-    host.exec(["systemctl", "restart", "etcd"])
     try:
-        wait_until(lambda: "alarms" in _alarms(cluster), "etcd raises the alarm", timeout=60)
-        # m1's controllers end by themselves, since no lease can be renewed.
-        with masters.unchanged(but=("m1",)):
-            code, envelope = cluster.change("add-master", "m2", "--allow-even")
+        # Its database is larger than this, so the next write raises the alarm.
+        with etcd_configured(cluster.hosts["m1"], "quota-backend-bytes: 100000"):
+            wait_until(lambda: "alarms" in _alarms(cluster), "etcd raises the alarm", timeout=60)
+            # m1's controllers end by themselves, since no lease can be renewed.
+            with masters.unchanged(but=("m1",)):
+                code, envelope = cluster.change("add-master", "m2", "--allow-even")
     finally:
-        host.exec(["tee", path], stdin=before)
-        host.exec(["systemctl", "restart", "etcd"])
-        wait_until(lambda: not etcdctl(cluster, "alarm", "disarm", check=False).get("error"), "disarmed", timeout=30)
-        wait_until(lambda: "alarms" not in _alarms(cluster), "no alarm is left", timeout=30)
+        disarm(cluster)
     assert code == 5, envelope
     assert "etcd has an alarm: NOSPACE of m1" in envelope["error"]["message"]
     again = ("add-master", "m2", "--allow-even", "--plan", "--cluster", FRONTED)
@@ -266,7 +260,23 @@ def test_an_alarm_of_etcd_refuses_the_change(masters: Masters) -> None:
 def _raise_corrupt(cluster: Cluster) -> None:
     member = str(members(cluster)["m1"]["ID"])
     asked = {"action": "ACTIVATE", "memberID": member, "alarm": "CORRUPT"}
-    cluster.hosts["m1"].exec(["python3", "-c", ALARM, json.dumps(asked)])
+    with etcd_configured(cluster.hosts["m1"], "enable-grpc-gateway: true"):
+        raised = lambda: cluster.hosts["m1"].exec(["python3", "-c", ALARM, json.dumps(asked)], check=False).status == 0  # noqa: E731
+        wait_until(raised, "the alarm is raised", timeout=30)
+
+
+@contextmanager
+def etcd_configured(host: Host, line: str) -> Iterator[None]:
+    """Let the host's etcd run with one line more in its configuration."""
+    path = "/etc/etcd/etcd.yaml"
+    before = host.exec(["cat", path]).out
+    host.exec(["tee", path], stdin=f"{before}{line}\n")
+    host.exec(["systemctl", "restart", "etcd"])
+    try:
+        yield
+    finally:
+        host.exec(["tee", path], stdin=before)
+        host.exec(["systemctl", "restart", "etcd"])
 
 
 # What a member does that finds its data corrupt; etcdctl has no verb for it.
@@ -289,10 +299,14 @@ def test_data_that_a_member_calls_corrupt_refuses_the_change(masters: Masters) -
         with masters.unchanged(but=("m1",)):
             code, envelope = cluster.change("add-master", "m2", "--allow-even")
     finally:
-        etcdctl(cluster, "alarm", "disarm")
+        disarm(cluster)
     assert code == 5, envelope
     assert "etcd has an alarm: CORRUPT of m1" in envelope["error"]["message"]
-    assert "alarms" not in _alarms(cluster)
+
+
+def disarm(cluster: Cluster) -> None:
+    wait_until(lambda: not etcdctl(cluster, "alarm", "disarm", check=False).get("error"), "disarmed", timeout=30)
+    wait_until(lambda: "alarms" not in _alarms(cluster), "no alarm is left", timeout=30)
 
 
 def _alarms(cluster: Cluster) -> Any:
