@@ -72,7 +72,9 @@ def test_the_service_kubernetes_does_not_name_it(left: Left) -> None:
 
 
 def test_its_host_is_as_a_fresh_one(left: Left) -> None:
-    now, fresh = left.masters._tree("m1"), left.cluster.untouched["m1"]["tree"]
+    now = left.masters._tree("m1")
+    # shadow-utils keep a copy of the account files beside them.
+    fresh = {path: told for path, told in left.cluster.untouched["m1"]["tree"].items() if not path.endswith("-")}
     assert {path for path in {*fresh, *now} if fresh.get(path) != now.get(path)} == set()
     assert left.cluster.processes("m1") == {}
 
