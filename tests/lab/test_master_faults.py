@@ -313,6 +313,7 @@ def _alarms(cluster: Cluster) -> Any:
     return etcdctl(cluster, "alarm", "list", check=False)
 
 
+@pytest.mark.long
 def test_a_learner_that_cannot_start_is_removed_again(masters: Masters) -> None:
     masters.at(1)
     mend = drop_in(masters.cluster.hosts["m2"], "etcd.service", "ExecStartPre=/bin/false")
@@ -378,7 +379,7 @@ def test_a_learner_that_makes_no_progress_is_removed_again(masters: Masters) -> 
 # With two.
 
 
-@pytest.mark.parametrize("way", ["to the new host", "from the new host"])
+@pytest.mark.parametrize("way", ["to the new host", pytest.param("from the new host", marks=pytest.mark.long)])
 def test_a_firewall_that_is_open_one_way_only_is_found_before_etcd_is_touched(masters: Masters, way: str) -> None:
     masters.at(2)
     cluster = masters.cluster
