@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from scaler.steps.base import World
 
 # Neither answers for the VIP at the cable nor asks in its name (Documentation/networking/ip-sysctl of Linux).
+# What ARP was like is kept outside of what wiping a host removes.
 HOLD = """
 set -e
 own=/proc/sys/net/ipv4/conf/$2
-mkdir -p /run/scaler
-[ -e /run/scaler/vip ] || cat "$own/arp_ignore" "$own/arp_announce" > /run/scaler/vip
+[ -e /run/scaler-vip ] || cat "$own/arp_ignore" "$own/arp_announce" > /run/scaler-vip
 echo 1 > "$own/arp_ignore"
 echo 2 > "$own/arp_announce"
 ip address replace "$1/32" dev lo
 """
 LET_GO = """
-[ -e /run/scaler/vip ] || exit 0
+[ -e /run/scaler-vip ] || exit 0
 own=/proc/sys/net/ipv4/conf/$2
 ip address delete "$1/32" dev lo 2> /dev/null
-{ read -r ignore; read -r announce; } < /run/scaler/vip
-echo "$ignore" > "$own/arp_ignore" && echo "$announce" > "$own/arp_announce" && rm /run/scaler/vip
+{ read -r ignore; read -r announce; } < /run/scaler-vip
+echo "$ignore" > "$own/arp_ignore" && echo "$announce" > "$own/arp_announce" && rm /run/scaler-vip
 """
 _RULE = '-d "$1/32" -p tcp --dport "$2" ! --syn -j SCALER-VIP'
 # Packets of a connection of this host's own have a socket here.
