@@ -30,7 +30,10 @@ def up(
     name: Name = "lab",
     workers: Annotated[int, typer.Option(min=0, help="Hosts n1, n2, … that wait on standby.")] = 3,
     masters: Annotated[int, typer.Option(min=1, help="Hosts m1, m2, …; init takes m1.")] = 1,
-    loadbalancers: Annotated[int, typer.Option(min=0, help="Hosts lb1, lb2, … for HAProxy or nginx.")] = 1,
+    loadbalancers: Annotated[
+        int,
+        typer.Option(min=0, help="Hosts lb1, lb2, … for HAProxy or nginx; with --vip and 0 the masters are that too."),
+    ] = 1,
     etcd: Annotated[int, typer.Option(min=0, help="Hosts e1, e2, …; init takes e1, with 0 etcd is on m1.")] = 0,
     loadbalancer: Annotated[
         Balancer | None,
@@ -40,7 +43,7 @@ def up(
         ),
     ] = None,
     vip: Annotated[
-        bool, typer.Option("--vip", help="Keepalived moves an address, that of the API, between the lb hosts.")
+        bool, typer.Option("--vip", help="Keepalived moves an address, that of the API, between the load balancers.")
     ] = False,
     output: Format = Output.text,
 ) -> None:

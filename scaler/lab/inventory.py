@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scaler.lab.layout import Lab
 
 API_PORT = 6443
+# Where masters are the load balancers, their API servers have the other port.
+SHARED_API_PORT = 8443
 
 
 def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, str], shape: Shape) -> Path:
@@ -34,17 +36,19 @@ def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, s
     members = (etcd or masters)[:1]
     # The last address of the subnet, which no host has.
     vip = str(hosts[0].subnet[-2]) if shape.vip else ""
+    shared = shape.vip and not balancers
     front = balancers[0] if balancers and shape.balancer is not Balancer.local else masters[0]
     active = [*balancers, *masters[:1], *members]
+    port = SHARED_API_PORT if shared else API_PORT
     values = {
         "lab": lab.name,
         "masters": masters[:1],
         "etcd": members,
-        "loadbalancers": balancers,
+        "loadbalancers": masters if shared else balancers,
         "standby": [host for host in hosts if host not in active],
         "loadbalancer": shape.balancer.value,
         "vip": vip,
-        "api_endpoint": f"{vip or front.address}:{API_PORT}",
+        "api_endpoint": f"{vip or front.address}:{port}",
         "kubernetes_version": versions["kubernetes"].removeprefix("v"),
         "etcd_version": versions["etcd"].removeprefix("v"),
         "key": lab.client_key,

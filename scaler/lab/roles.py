@@ -26,7 +26,10 @@ class Balancer(StrEnum):
 
 @dataclass(frozen=True)
 class Shape:
-    """How many hosts of each role a lab has, and what stands before its API servers."""
+    """How many hosts of each role a lab has, and what stands before its API servers.
+
+    With a VIP and no hosts for load balancers the masters are the load balancers.
+    """
 
     masters: int = 1
     loadbalancers: int = 1
@@ -37,10 +40,10 @@ class Shape:
 
     def __post_init__(self) -> None:
         if self.vip and self.balancer is Balancer.local:
-            raise InputError("--vip and --loadbalancer local do not go together", hint="the VIP moves between lb hosts")
-        if self.loadbalancers == 0 and (self.vip or self.balancer is Balancer.nginx):
-            what = "--vip" if self.vip else f"--loadbalancer {self.balancer}"
-            raise InputError(f"{what} needs a host for it", hint="say --loadbalancers 1 or more")
+            why = "--vip and --loadbalancer local do not go together"
+            raise InputError(why, hint="the VIP moves between hosts that are load balancers")
+        if self.loadbalancers == 0 and self.balancer is Balancer.nginx and not self.vip:
+            raise InputError("--loadbalancer nginx needs a host for it", hint="say --loadbalancers 1 or more")
         if self.vip and len(self.names()) >= _ADDRESSES:
             raise InputError(f"with --vip a lab has at most {_ADDRESSES - 1} hosts", hint="make a second lab")
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 PROMOTE_SECONDS = 60.0
+# The next change of members holds for as long as etcd wants; here only that all agree is looked at.
+HOLD_SECONDS = 2.0
 
 
 class MemberPromoted(Irreversible):
@@ -39,7 +41,7 @@ class MemberPromoted(Irreversible):
         """Promote, look, and let etcd settle."""
         for host in hosts:
             self._promote(world, peer_url(host))
-            state = steady(world.etcd, world.clock, world.own_members)
+            state = steady(world.etcd, world.clock, world.own_members, hold=HOLD_SECONDS)
             count = len(state.voters)
             world.note({"voter": host.name, "voters": count, "quorum": quorum.quorum(count)})
             world.say(f"{count} voters, quorum {quorum.quorum(count)}: {quorum.tolerance(count)} may fail")

@@ -8,6 +8,7 @@ from scaler.drivers import lb
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.addresses import interfaces
 from scaler.gateways.clock import wait_until
+from scaler.steps import vip_handover
 from scaler.steps.balancing import must_answer
 from scaler.steps.units import start, stop
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 KEEPALIVED = "keepalived.service"
 # It tells the others that it goes, so they do not wait for adverts that do not come.
 SECONDS = 15.0
+LOOPBACK = "lo"
 
 
 class VipMoved:
@@ -32,13 +34,19 @@ class VipMoved:
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
         del plan
-        return [f"stop Keepalived there, see {settings.vip} at another load balancer and the API answer through it"]
+        return [
+            f"stop Keepalived there, see {settings.vip} at another load balancer and the API answer through it",
+            "connections that are under way go on through this one until it is given back",
+        ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Stop it and look who has the VIP."""
         for host in hosts:
             if not holds_vip_with_others(world.cluster, host):
                 continue
+            why = vip_handover.begin(world, host, other_fronts(world, host))
+            if why:
+                world.say(f"connections through {host.name} may break when the VIP moves: {why}")
             stop(world, host, KEEPALIVED)
             _must_have_moved(world, host)
             must_answer(world)
@@ -48,6 +56,7 @@ class VipMoved:
         """Start Keepalived again; its priority decides whether it takes the VIP back."""
         if holds_vip_with_others(world.cluster, host):
             start(world, host, KEEPALIVED)
+            vip_handover.end(world, host, other_fronts(world, host))
             must_answer(world)
 
 
@@ -57,14 +66,19 @@ def holds_vip_with_others(cluster: Cluster, host: Host) -> bool:
     return bool(cluster.settings.vip) and host.name in fronts & {each.name for each in cluster.loadbalancers}
 
 
+def other_fronts(world: World, host: Host) -> list[Host]:
+    """Return the living load balancers that the VIP may move to from ``host``."""
+    return [each for each in world.plan.living(world.cluster.loadbalancers) if each.name != host.name]
+
+
 def _must_have_moved(world: World, host: Host) -> None:
-    vip, why = world.cluster.settings.vip, ""
-    others = [each for each in world.plan.living(world.cluster.loadbalancers) if each.name != host.name]
+    vip, why = world.cluster.settings.vip or "", ""
+    others = other_fronts(world, host)
 
     def moved() -> bool:
         nonlocal why
         try:
-            if vip in interfaces(world.ssh, host):
+            if interfaces(world.ssh, host).get(vip, LOOPBACK) != LOOPBACK:
                 why = f"{host.name} still has it"
             else:
                 holders = [each.name for each in others if vip in interfaces(world.ssh, each)]

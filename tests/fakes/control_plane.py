@@ -19,6 +19,7 @@ from scaler.gateways.ssh import Said
 from scaler.pki.names import carried
 from scaler.plan.quorum import quorum
 from scaler.steps.pki_made import STEP as PKI_MADE
+from scaler.steps.vip_handover import HOLD, LET_GO, SEND_NOTHING_ON, SEND_ON
 from tests.fakes import world
 from tests.fakes.etcd import FakeEtcd, FakeMember
 from tests.fakes.kubelets import FakeKubelets
@@ -166,6 +167,8 @@ class FakeControlPlane:
         self.heard: list[Callable[[], None]] = []
         self.catches_up = True
         self.vip_moves = True
+        # The exit status of what lets connections outlive the VIP's move.
+        self.no_handover = 0
         self.keeps_lease: set[str] = set()
         self.certificate = ""
         self._guard = threading.Condition()
@@ -372,6 +375,7 @@ class FakeControlPlane:
 
     def _front_removed(self, host: Host, told: dict[str, Any], check: bool) -> str:  # noqa: FBT001 - as above
         del told, check
+        self._did(f"front removed {host.name}")
         self.balancers.pop(host.name, None)
         return ""
 
@@ -381,6 +385,8 @@ class FakeControlPlane:
             self._did(f"stop {machine.host.name}")
             if machine.host.name not in self.keeps_lease:
                 self._endpoints(without=machine.host.address)
+        if unit == KEEPALIVED:
+            self._did(f"stop Keepalived {machine.host.name}")
         if unit == KEEPALIVED and self.holder == machine.host.name:
             others = [n for n in self.balancers if n != self.holder and KEEPALIVED in self.machines[n].units]
             self.holder = others[0] if others and self.vip_moves else self.holder
@@ -481,6 +487,10 @@ class FakeControlPlane:
                 return Said(0, json.dumps(self._addresses(host)), "")
             case ["cat", "/etc/machine-id"]:
                 return Said(0, f"machine-{host.name}\n", "")
+            case ["sh", "-c", script, "vip", *_]:
+                did = {HOLD: "hold", LET_GO: "let go", SEND_ON: "send on", SEND_NOTHING_ON: "send nothing on"}[script]
+                self._did(f"{did} {host.name}")
+                return Said(self.no_handover, "", "no TEE target" if self.no_handover else "")
             case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
                 stopped = [unit for unit in units if unit in machine.units]
                 for unit in stopped:

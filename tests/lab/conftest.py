@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from scaler.lab.host import Host
 
 NAME = "test"
+FRONTED = "fronted"
 WORKERS = ("n1", "n2", "n3", "n4")
 SCALER = str(Path(sys.executable).with_name("scaler"))
 
@@ -80,6 +82,7 @@ class Cluster:
     state: Path
     hosts: dict[str, Host]
     baseline: bytes = b""
+    untouched: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
     def scaler(self, *argv: str, **environment: str) -> Completed:
@@ -144,15 +147,36 @@ class Cluster:
         for name in self.nodes():
             if name != "m1":
                 self.kubectl("delete", "node", name)
-        for name in WORKERS:
-            self.fresh(name)
+        self.fresh(*WORKERS)
         self.inventory.write_bytes(self.baseline)
 
-    def fresh(self, name: str) -> None:
-        """Make ``name`` an empty host again, with its address and host key."""
+    def fresh(self, *names: str) -> None:
+        """Make ``names`` empty hosts again, but for those on which scaler has left nothing since they were that."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._fresh, names))
+
+    def _fresh(self, name: str) -> None:
+        if not (self.hosts[name].running and self._traces(name) == self.untouched[name]):
+            self.anew(name)
+            self.untouched[name] = self._traces(name)
+
+    def anew(self, name: str) -> None:
+        """Make ``name`` an empty host again, with its address and host key, whatever was done to it."""
+        self.hosts[name].reset()
+        self.hosts[name].power_on()
+
+    def _traces(self, name: str) -> dict[str, Any]:
+        """Return what tells whether scaler has left anything on a host since it was made."""
         host = self.hosts[name]
-        host.reset()
-        host.power_on()
+        rules, links = (host.exec(argv).out for argv in (["iptables", "-S"], ["ls", "/sys/class/net"]))
+        gigabytes = round(host.disk.free() / 1e9, 1)
+        return {
+            "tree": self.tree(name),
+            "processes": self.processes(name),
+            "rules": rules,
+            "links": links,
+            "gigabytes": gigabytes,
+        }
 
 
 def made(name: str, state: Path, *, keep: bool, up: tuple[str, ...] = ()) -> Cluster:
@@ -166,17 +190,29 @@ def made(name: str, state: Path, *, keep: bool, up: tuple[str, ...] = ()) -> Clu
     run([SCALER, "lab", "up", "--name", name, *up], timeout=1800)
     hosts = {host.name: host for host in lab.find_hosts(name)}
     cluster = Cluster(where, state, hosts, environment=environment)
-    baseline = where.root / "baseline.yml"
+    baseline, fresh = where.root / "baseline.yml", where.root / "fresh.json"
     if not baseline.exists():
+        fresh.write_text(json.dumps({host: cluster._traces(host) for host in hosts}))
         run([SCALER, "init", "--cluster", name, "--yes"], timeout=300, env=environment)
         shutil.copy2(cluster.inventory, baseline)
-    cluster.baseline = baseline.read_bytes()
+    cluster.baseline, cluster.untouched = baseline.read_bytes(), json.loads(fresh.read_text())
     return cluster
 
 
 def kept() -> bool:
     """Tell whether labs stay up between runs, as who writes tests wants it."""
     return bool(os.environ.get("SCALER_TEST_KEEP_LAB"))
+
+
+@pytest.fixture(scope="session")
+def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster behind two HAProxies with a VIP, for tests that add masters; with as many of them as the last left."""
+    up = ("--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "0")
+    try:
+        yield made(FRONTED, tmp_path_factory.mktemp("state"), keep=kept(), up=up)
+    finally:
+        if not kept():
+            lab.down(FRONTED)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,9 +43,9 @@ def members(cluster: Cluster, *, on: str = "m1") -> dict[str, dict[str, Any]]:
     return {m.get("name") or m["peerURLs"][0]: m for m in etcdctl(cluster, "member", "list", on=on)["members"]}
 
 
-def voters(cluster: Cluster) -> set[str]:
-    """Return the names of the voters."""
-    return {name for name, member in members(cluster).items() if not member.get("isLearner")}
+def voters(cluster: Cluster, *, on: str = "m1") -> set[str]:
+    """Return the names of the voters, as the member ``on`` says."""
+    return {name for name, member in members(cluster, on=on).items() if not member.get("isLearner")}
 
 
 def lead(cluster: Cluster, name: str) -> None:
@@ -60,6 +62,12 @@ def lead(cluster: Cluster, name: str) -> None:
     wait_until(leads, f"{name} leads", timeout=30)
 
 
+def holds_vip(cluster: Cluster, name: str) -> bool:
+    """Tell whether the host has the cluster's VIP."""
+    (vip,) = re.findall(r"^vip: (\S+)", cluster.variables.read_text(), re.MULTILINE)
+    return f" {vip}/" in cluster.hosts[name].exec(["ip", "-o", "address", "show"]).out
+
+
 class Masters:
     """The one cluster of a test module, with as many masters as a test asks for."""
 
@@ -70,6 +78,8 @@ class Masters:
         if not place.exists():
             place.write_text(json.dumps(self._changing()))
         self._kept: dict[str, dict[str, str | None]] = json.loads(place.read_text())
+        # Whose member is asked.
+        self.on = "m1"
 
     def _changing(self) -> dict[str, dict[str, str | None]]:
         return {
@@ -92,10 +102,7 @@ class Masters:
         for name, member in members(cluster).items():
             if name != "m1":
                 self._remove(f"{member['ID']:x}")
-        for name, host in cluster.hosts.items():
-            if name.startswith("m") and name != "m1":
-                host.reset()
-                host.power_on()
+        cluster.fresh(*(name for name in cluster.hosts if name.startswith("m") and name != "m1"))
         self._put_back()
         wait_until(self._answers, "the API answers through the load balancer", timeout=60)
         for name in cluster.nodes():
@@ -133,10 +140,7 @@ class Masters:
             if missing:
                 code, told = self.cluster.change("add-master", *missing, "--allow-even")
                 assert code == 0, told
-        for name, host in self.cluster.hosts.items():
-            if name.startswith("m") and name not in wanted:
-                host.reset()
-                host.power_on()
+        self.cluster.fresh(*(name for name in self.cluster.hosts if name.startswith("m") and name not in wanted))
 
     def _listed(self) -> set[str]:
         text = self.cluster.inventory.read_text()
@@ -153,10 +157,12 @@ class Masters:
 
     def _seen(self, but: tuple[str, ...]) -> dict[str, Any]:
         hosts = [name for name, host in self.cluster.hosts.items() if name not in but and host.running]
+        with ThreadPoolExecutor() as pool:
+            trees, processes = pool.map(self._tree, hosts), pool.map(self.cluster.processes, hosts)
         return {
-            "trees": {name: self._tree(name) for name in hosts},
-            "processes": {name: self.cluster.processes(name) for name in hosts},
-            "members": members(self.cluster),
+            "trees": dict(zip(hosts, trees, strict=True)),
+            "processes": dict(zip(hosts, processes, strict=True)),
+            "members": members(self.cluster, on=self.on),
             "nodes": sorted(self.cluster.nodes()),
             "endpoints": self._endpoints(),
             "inventory": self.cluster.inventory.read_bytes(),

@@ -75,6 +75,7 @@ def test_a_host_that_dies_fails_alone_and_a_second_run_finishes_it(cluster: Clus
     assert "n2:" in cluster.inventory.read_text().split("standby:")[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["worker_installed", "kubelet_joined"])
 def test_a_host_that_reboots_is_waited_for(cluster: Cluster, step: str) -> None:
     code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot)
@@ -176,7 +177,14 @@ def unfinished(cluster: Cluster) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("step", ["credentials_issued", "kubelet_joined", "join_verified"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("credentials_issued", marks=pytest.mark.long),
+        "kubelet_joined",
+        pytest.param("join_verified", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_run_is_gone_on_with_by_what_its_journal_intended(cluster: Cluster, step: str) -> None:
     kill_at(cluster, step)
     newest = unfinished(cluster)[0]
@@ -228,6 +236,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
+@pytest.mark.long
 def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
     with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
         assert process.stdout is not None
@@ -290,6 +299,7 @@ def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(clus
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
+@pytest.mark.long
 def test_an_inventory_edited_meanwhile_is_not_overwritten(cluster: Cluster) -> None:
     def edit() -> None:
         cluster.inventory.write_text(cluster.inventory.read_text() + "# by hand\n")
@@ -331,6 +341,7 @@ def test_a_host_given_by_address_joins_and_is_written_with_its_connection(cluste
     assert "ansible_user: ops" in workers
 
 
+@pytest.mark.long
 def test_a_worker_whose_runtime_comes_from_the_store_joins(cluster: Cluster) -> None:
     text = cluster.variables.read_text().replace("runtime_source: distribution", "runtime_source: store")
     text = text.replace("cni_bin_dir: /usr/lib/cni", 'cni_plugins_version: "1.1.1"')

@@ -12,7 +12,7 @@ import pytest
 from scaler.lab import lab
 from tests.lab.conftest import Cluster, kept, made
 from tests.lab.masters import Masters, differences, members
-from tests.lab.writing import Written, writing
+from tests.lab.writing import SELDOM, Written, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,9 +103,16 @@ def killed(cluster: Cluster, verb: str) -> tuple[dict[str, Any], list[tuple[str,
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, last
             return end_state(cluster), at
-        if at[-1][0] == "run-ended":
+        if not unfinished(cluster):
             return end_state(cluster), at
         argv = ("runs", "resume")
+
+
+def unfinished(cluster: Cluster) -> list[Any]:
+    """Return the runs that left something half-way; one that is killed behind its last step has not."""
+    told = cluster.scaler("runs", "list", "--unfinished", "--cluster", NAME, "--output", "json")
+    assert told.status == 0, told
+    return list(json.loads(told.out)["data"]["runs"])
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +121,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         cluster = made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=UP)
         Masters(cluster).at(3)
         told = Seen({}, {}, {}, Written())
-        with writing(cluster.where, f"killed-{secrets.token_hex(3)}") as written:
+        with writing(cluster.where, f"killed-{secrets.token_hex(3)}", every=SELDOM) as written:
             told.whole["add-node"] = whole(cluster, "add-node")
             code, envelope = cluster.change("remove-node", "n1", "--ignore-daemonsets")
             assert code == 0, envelope

@@ -12,7 +12,7 @@ import pytest
 from scaler.lab import lab
 from scaler.lab.tools import wait_until
 from tests.lab.conftest import Cluster, kept, made
-from tests.lab.masters import Masters, equal, lead, members, voters
+from tests.lab.masters import Masters, equal, holds_vip, lead, members, voters
 from tests.lab.writing import Written, writing
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 KINDS = {
-    "haproxy": ("--loadbalancer", "haproxy", "--vip", "--loadbalancers", "2"),
     "nginx": ("--loadbalancer", "nginx", "--vip", "--loadbalancers", "2"),
     "local": ("--loadbalancer", "local", "--loadbalancers", "0"),
 }
@@ -36,13 +35,16 @@ class Grown(NamedTuple):
     before: dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module", params=["haproxy", "local", pytest.param("nginx", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["haproxy", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS)])
 def grown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
     """Grow it, while a writer writes where clients are: through the VIP, or from a worker through its own balancer."""
     kind, name = request.param, f"grow-{request.param}"
     workers = ("--masters", "3", "--workers", "2" if kind == "local" else "0")
     try:
-        cluster = made(name, tmp_path_factory.mktemp("state"), keep=kept(), up=(*KINDS[kind], *workers))
+        if kind == "haproxy":
+            cluster: Cluster = request.getfixturevalue("fronted")
+        else:
+            cluster = made(name, tmp_path_factory.mktemp("state"), keep=kept(), up=(*KINDS[kind], *workers))
         Masters(cluster).shrink()
         on, endpoint = None, ""
         if kind == "local":
@@ -55,7 +57,7 @@ def grown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             code, envelope = cluster.change("add-master", "m2", "m3")
         yield Grown(kind, cluster, code, envelope, written, before)
     finally:
-        if not kept():
+        if not kept() and kind != "haproxy":
             lab.down(name)
 
 
@@ -114,7 +116,8 @@ def test_the_inventory_has_them_last_in_both_groups_and_its_comments(grown: Grow
 
 
 def test_a_snapshot_was_taken_before_each_member_and_is_whole_and_private(grown: Grown) -> None:
-    snapshots = sorted((grown.cluster.state / grown.cluster.where.name / "snapshots").glob("etcd-*.db"))
+    place = grown.cluster.state / grown.cluster.where.name / "snapshots"
+    snapshots = sorted(place.glob(f"etcd-{grown.envelope['data']['run']}-*.db"))
     assert [path.stem.rpartition("-")[2] for path in snapshots] == ["m2", "m3"]
     assert all(path.stat().st_mode & 0o777 == 0o600 and path.stat().st_size > 10_000 for path in snapshots)
 
@@ -141,18 +144,13 @@ def test_a_balancer_that_dies_is_replaced_by_the_other(grown: Grown) -> None:
     if grown.kind == "local":
         cluster.hosts["m2"].kill()
     else:
-        holder = next(name for name in ("lb1", "lb2") if _holds_vip(cluster, name))
+        holder = next(name for name in ("lb1", "lb2") if holds_vip(cluster, name))
         cluster.hosts[holder].kill()
     try:
         wait_until(lambda: cluster.kubectl("get", "--raw", "/readyz").strip() == "ok", "the API answers", timeout=10)
     finally:
         for host in cluster.hosts.values():
             host.power_on()
-
-
-def _holds_vip(cluster: Cluster, name: str) -> bool:
-    vip = re.findall(r"^vip: (\S+)", cluster.variables.read_text(), re.MULTILINE)[0]
-    return f" {vip}/" in cluster.hosts[name].exec(["ip", "-o", "address", "show"]).out
 
 
 @pytest.mark.parametrize("grown", ["haproxy"], indirect=True)

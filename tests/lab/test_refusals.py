@@ -35,9 +35,8 @@ def _mended(cluster: Cluster) -> Iterator[None]:
     cluster.where.known_hosts.write_bytes(known)
     cluster.variables.write_bytes(variables)
     cluster.inventory.write_bytes(cluster.baseline)
-    if sorted(cluster.nodes()) == ["m1"]:
-        cluster.fresh("n2")
-    else:
+    cluster.anew("n2")
+    if sorted(cluster.nodes()) != ["m1"]:
         cluster.pristine()
 
 

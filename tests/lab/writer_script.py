@@ -1,7 +1,9 @@
-"""Creates a ConfigMap fifty times a second through a load balancer, each over a connection of its own, and counts.
+"""Writes ConfigMaps through a load balancer, fifty times a second, each over a connection of its own, and counts.
 
-Runs on any host (standard library only). Told by JSON on the first line of standard input; ends when that is closed,
-and prints what came of it.
+There are few of them, so that the cluster's controllers are not kept busy by what only a test needs; each write names
+the version that the one before it was answered with, so that a write that was lost later is a conflict. Runs on any
+host (standard library only). Told by JSON on the first line of standard input; ends when that is closed, and prints
+what came of it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-EVERY = 0.02
 TIMEOUT = 10
+# ConfigMaps that are written in turn.
+MAPS = 20
 
 
 class Writer:
@@ -30,7 +33,11 @@ class Writer:
         self.tls.load_cert_chain(pair)
         pair.unlink()
         Path(directory).rmdir()
-        self.written: list[str] = []
+        self.written = 0
+        # By map: what the last write that was answered put there, and the version it was answered with.
+        self.numbers: dict[str, int] = {}
+        self.versions: dict[str, str] = {}
+        self.lost: list[str] = []
         self.failures: list[str] = []
         self.gap = 0.0
         self.gap_at = ""
@@ -51,37 +58,59 @@ class Writer:
         finally:
             connection.close()
 
+    def path(self, name: str = "") -> str:
+        return f"/api/v1/namespaces/{self.told['namespace']}/configmaps" + (f"/{name}" if name else "")
+
+    def put(self, name: str, number: int) -> None:
+        """Create the map, or replace it if it is as the last answered write left it."""
+        metadata = {"name": name}
+        if name in self.versions:
+            metadata["resourceVersion"] = self.versions[name]
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"number": str(number)}}
+        method, path = ("PUT", self.path(name)) if name in self.versions else ("POST", self.path())
+        answer = self.ask(method, path, body)
+        self.numbers[name], self.versions[name] = number, answer["metadata"]["resourceVersion"]
+
+    def look(self, name: str) -> bool:
+        """Tell whether the map is there, and what is in it; a write that was answered must not be gone."""
+        found = {item["metadata"]["name"]: item for item in self.ask("GET", self.path())["items"]}
+        number = int(found[name]["data"]["number"]) if name in found else -1
+        if number < self.numbers.get(name, -1):
+            self.lost.append(f"{name}: {self.numbers[name]} was answered, {number} is there")
+        if name in found:
+            self.numbers[name], self.versions[name] = number, found[name]["metadata"]["resourceVersion"]
+        return name in found
+
     def write(self, until: threading.Event) -> None:
-        space = f"/api/v1/namespaces/{self.told['namespace']}/configmaps"
         number, last = 0, time.monotonic()
         due = last
+        unsure: set[str] = set()
         while not until.is_set():
-            name = f"{self.told['prefix']}-{number}"
+            name = f"{self.told['prefix']}-{number % MAPS}"
             number += 1
             began = time.monotonic()
             try:
-                self.ask("POST", space, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+                if name in unsure:
+                    self.look(name)
+                    unsure.discard(name)
+                self.put(name, number)
             except (OSError, http.client.HTTPException) as e:
+                unsure.add(name)
                 self.failures.append(f"{time.strftime('%H:%M:%S')} {name}: {type(e).__name__}: {e}")
             else:
                 now = time.monotonic()
-                self.written.append(name)
+                self.written += 1
                 if now - last > self.gap:
                     self.gap, self.gap_at = now - last, time.strftime("%H:%M:%S")
                 self.slowest, last = max(self.slowest, now - began), now
-            due = max(due + EVERY, time.monotonic() - 1)
+            due = max(due + self.told["every"], time.monotonic() - 1)
             until.wait(max(0.0, due - time.monotonic()))
 
-    def readable(self) -> set[str]:
-        space = f"/api/v1/namespaces/{self.told['namespace']}/configmaps?limit=500"
-        found: set[str] = set()
-        more = ""
-        while True:
-            told = self.ask("GET", space + (f"&continue={more}" if more else ""))
-            found |= {item["metadata"]["name"] for item in told["items"]}
-            more = told["metadata"].get("continue", "")
-            if not more:
-                return found
+    def end(self) -> None:
+        """Hold that all that was answered is there, and take the maps away."""
+        for name in list(self.numbers):
+            if self.look(name):
+                self.ask("DELETE", self.path(name))
 
 
 def main() -> None:
@@ -93,15 +122,15 @@ def main() -> None:
     sys.stdin.read()
     until.set()
     thread.join()
-    lost = sorted(set(writer.written) - writer.readable())
+    writer.end()
     said = {
-        "written": len(writer.written),
+        "written": writer.written,
         "failures": writer.failures,
         "gap": round(writer.gap, 3),
         "gap_at": writer.gap_at,
         "slowest": round(writer.slowest, 3),
         "seconds": round(time.monotonic() - began, 1),
-        "lost": lost,
+        "lost": writer.lost,
     }
     print(json.dumps(said))
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from scaler.lab.layout import Lab
 
 SCRIPT = Path(__file__).with_name("writer_script.py")
+EVERY = 0.02
+# Where only failed and lost writes count, and how long one took does not: leaves the processors to what is tried.
+SELDOM = 0.1
 # The file with what each writer came to, told at the end of the tests: a passing test shows nothing else.
 FIGURES = "SCALER_TEST_FIGURES"
 
@@ -40,8 +43,10 @@ class Written:
 
 
 @contextmanager
-def writing(lab: Lab, prefix: str, *, on: Host | None = None, endpoint: str = "") -> Iterator[Written]:
-    """Write through ``endpoint`` (the kubeconfig's) from this machine, or from the host ``on``, until left."""
+def writing(
+    lab: Lab, prefix: str, *, on: Host | None = None, endpoint: str = "", every: float = EVERY
+) -> Iterator[Written]:
+    """Write each ``every`` seconds through ``endpoint`` (the kubeconfig's) from here, or from ``on``, until left."""
     yaml = YAML(typ="safe", pure=True).load((lab.inventory / "admin.kubeconfig").read_text())
     server, user = yaml["clusters"][0]["cluster"], yaml["users"][0]["user"]
     host, _, port = (endpoint or server["server"].removeprefix("https://")).rpartition(":")
@@ -53,6 +58,7 @@ def writing(lab: Lab, prefix: str, *, on: Host | None = None, endpoint: str = ""
         "key": base64.b64decode(user["client-key-data"]).decode(),
         "namespace": "default",
         "prefix": prefix,
+        "every": every,
     }
     argv = [sys.executable, "-c", SCRIPT.read_text()]
     if on is not None:

@@ -2,7 +2,7 @@
 
     etcd stands firm → snapshot → the others' etcd lists → VIP → load balancers → pods → kubelet → control plane
     → leader → MEMBER OUT (from here on only forward) → etcd stopped → etcd stands firm
-    → Node → host wiped → all sets equal → inventory
+    → Node → host wiped → VIP let go → all sets equal → inventory
 
 The others' lists come first: of two masters the one that stays could not be set aside for its restart any more once the
 leaving one is out of the load balancers. A dead host is never contacted; the load balancers forget it first, since none
@@ -30,7 +30,7 @@ NODE = ("nodes_cordoned", "nodes_drained")
 SERVICE = ("kubelet_stopped", "control_plane_stopped")
 MEMBER = ("leader_moved", "member_removed")
 STOPPED = ("member_stopped", "etcd_steady")
-END = ("nodes_deleted", "hosts_wiped", "sets_equal", "inventory_pruned")
+END = ("nodes_deleted", "hosts_wiped", "vip_let_go", "sets_equal", "inventory_pruned")
 DEAD = (
     "etcd_steady",
     "etcd_snapshot",
@@ -38,7 +38,7 @@ DEAD = (
     "etcd_lists_rolled",
     "member_removed",
     "nodes_drained",
-    *END,
+    *(step for step in END if step != "vip_let_go"),
 )
 
 

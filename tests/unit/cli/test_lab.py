@@ -18,7 +18,7 @@ def test_a_lab_that_cannot_be_is_refused_before_anything_is_made(
 ) -> None:
     monkeypatch.setenv(PARENT_VARIABLE, str(tmp_path / "labs"))
     monkeypatch.setenv("SCALER_CACHE_DIR", str(tmp_path / "cache"))
-    done = CliRunner().invoke(app, ["lab", "up", "--vip", "--loadbalancers", "0"])
+    done = CliRunner().invoke(app, ["lab", "up", "--loadbalancer", "nginx", "--loadbalancers", "0"])
     assert done.exit_code == 3
-    assert "--vip needs a host for it" in done.stderr
+    assert "--loadbalancer nginx needs a host for it" in done.stderr
     assert list(tmp_path.iterdir()) == []

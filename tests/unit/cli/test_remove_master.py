@@ -183,6 +183,24 @@ def test_the_holder_of_the_vip_leaves_and_another_has_it(fronts: FakeControlPlan
     assert fronts.outages == []
 
 
+HANDOVER = ("hold", "send", "let", "stop Keepalived")
+
+
+def test_connections_outlive_the_vips_move_until_the_host_is_wiped(fronts: FakeControlPlane) -> None:
+    removed("remove-master", "m1", "--allow-even")
+    told = [event for event in fronts.events if event.startswith(HANDOVER)]
+    assert (told[0], set(told[1:3]), told[3]) == ("hold m1", {"send on m2", "send on m3"}, "stop Keepalived m1")
+    assert set(told[4:]) == {"let go m1", "send nothing on m2", "send nothing on m3"}
+    assert fronts.events.index("front removed m1") < fronts.events.index("let go m1")
+
+
+def test_where_connections_cannot_outlive_it_that_is_said_and_the_vip_moves(fronts: FakeControlPlane) -> None:
+    fronts.no_handover = 1
+    data = removed("remove-master", "m1", "--allow-even")
+    assert fronts.holder == "m2"
+    assert "packets for the VIP may still be sent on to it: m1: no TEE target" in data["later"]["m1"]
+
+
 def test_where_the_vip_does_not_move_nothing_else_is_begun(fronts: FakeControlPlane) -> None:
     fronts.vip_moves = False
     refused = told("remove-master", "m1", "--allow-even", "--yes")

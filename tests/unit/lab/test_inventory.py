@@ -81,6 +81,12 @@ def test_the_first_of_the_etcd_hosts_has_etcd(made: Made) -> None:
     assert made.groups["standby"] == ["e2", "e3"]
 
 
+def test_with_a_vip_and_no_hosts_for_them_the_masters_are_the_load_balancers(made: Made) -> None:
+    made.write(Shape(masters=2, loadbalancers=0, vip=True))
+    assert (made.groups["loadbalancers"], made.groups["masters"]) == (["m1", "m2"], ["m1"])
+    assert made.variables["api_endpoint"] == "10.213.4.254:8443"
+
+
 def test_a_vip_is_the_apis_address_and_no_hosts(made: Made) -> None:
     made.write(Shape(loadbalancers=2, balancer=Balancer.nginx, vip=True))
     assert made.variables["vip"] == "10.213.4.254"
@@ -101,6 +107,7 @@ def test_with_local_balancers_the_apis_address_is_the_masters(made: Made, loadba
         Shape(),
         Shape(loadbalancers=2, balancer=Balancer.nginx, vip=True),
         Shape(loadbalancers=0, balancer=Balancer.local, etcd=1),
+        Shape(masters=2, loadbalancers=0, vip=True),
     ],
 )
 def test_scaler_reads_what_was_written(made: Made, shape: Shape) -> None:

@@ -27,7 +27,6 @@ def test_a_lab_may_have_no_load_balancer(balancer: Balancer) -> None:
 @pytest.mark.parametrize(
     ("shape", "why"),
     [
-        ({"vip": True, "loadbalancers": 0}, "--vip needs a host for it"),
         ({"balancer": Balancer.nginx, "loadbalancers": 0}, "--loadbalancer nginx needs a host for it"),
         ({"vip": True, "balancer": Balancer.local}, "--vip and --loadbalancer local do not go together"),
         ({"vip": True, "workers": 251}, "with --vip a lab has at most 252 hosts"),
