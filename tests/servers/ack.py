@@ -139,9 +139,6 @@ class AckServer(CloudServer):
         self.page_is_broken = False
         """Let a gateway answer in place of ACK, with a page."""
         super().__init__(tls=tls)
-        # Head and body go out in two writes: the second would wait for the client's delayed acknowledgement.
-        handler: Any = self._http.RequestHandlerClass
-        handler.disable_nagle_algorithm = True
         self.fleet = Fleet(nodes, self.faults, lambda machine: f"{REGION}.{machine.id}")
 
     def variables(self) -> dict[str, object]:

@@ -144,8 +144,6 @@ class AksServer(CloudServer):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1").configure_cert(self.tls)
         super().__init__(tls=self.tls)
-        # Head and body go out one by one, and TCP would hold the second back for 40 ms.
-        self._http.RequestHandlerClass.disable_nagle_algorithm = True  # type: ignore[attr-defined]
         # Kubernetes' spec.providerID has the group in small letters, AKS' resourceId has not.
         self.fleet = _Machines(
             nodes,
