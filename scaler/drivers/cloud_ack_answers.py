@@ -71,13 +71,15 @@ def pool_of(told: Any) -> Pool:  # noqa: ANN401 - as above
 
 
 def instance_of(told: Any) -> Instance:  # noqa: ANN401 - as above
-    """Return the machine that ACK told of; it is its Node's by name, since a providerID there has one of two forms."""
+    """Return the machine that ACK told of."""
     word = (told.state or told.instance_status or "").lower()
     state = _MACHINES.get(word, "starting")
     said = told.error_message or (f"it is {word}" if state == "failed" else "")
     return Instance.model_validate(
         {
             "id": told.instance_id or told.node_name,
+            # <region>.i-… or alicloud://<region>.i-…; machines that are none of ECS' have neither.
+            "provider_id": f".{told.instance_id}" if (told.instance_id or "").startswith("i-") else "",
             "node": told.node_name or "",
             "state": state,
             "reason": Trouble(what=told.instance_id or "", message=said) if said else None,

@@ -84,8 +84,8 @@ class Instance(Value):
     """One machine of a pool, or a master.
 
     ``id`` is what the cloud's API takes to remove it. ``provider_id`` is the ``spec.providerID`` of its Node, or the
-    end of it from a '/' on where the API does not tell the rest; ``node`` is its Node's name where the API tells that.
-    ``failed`` are those that never became nodes; ``reason`` says why.
+    end of it from a '/' or '.' on where the API does not tell the rest; ``node`` is its Node's name where the API tells
+    that. ``failed`` are those that never became nodes; ``reason`` says why.
     """
 
     id: str
@@ -99,7 +99,7 @@ class Instance(Value):
         """Tell whether the Node of that name and ``spec.providerID`` is this machine."""
         ours, theirs = self.provider_id.lower(), provider_id.lower()
         if ours and theirs:
-            return theirs.endswith(ours) if ours.startswith("/") else theirs == ours
+            return theirs.endswith(ours) if ours.startswith(("/", ".")) else theirs == ours
         return bool(self.node) and self.node == name
 
 

@@ -496,12 +496,14 @@ def test_machines_are_read_page_by_page(ack: Cloud, server: AckServer) -> None:
     assert {(query["nodepool_id"][0], query["pageSize"][0]) for query in asked} == {(many.id, "100")}
 
 
-def test_a_machine_is_its_node_by_name(ack: Cloud, web: FakePool) -> None:
+def test_a_machine_is_its_node_by_the_end_of_the_provider_id(ack: Cloud, web: FakePool) -> None:
     machine, instance = web.machines[0], ack.instances(read(ack, web))[0]
-    assert instance.node == machine.node
+    assert (instance.node, instance.provider_id) == (machine.node, f".{machine.id}")
     for provider_id in (f"{REGION}.{machine.id}", f"alicloud://{REGION}.{machine.id}"):
-        assert instance.is_node(machine.node, provider_id)
-        assert not instance.is_node("another", provider_id)
+        assert instance.is_node("any", provider_id)
+        assert not instance.is_node(machine.node, f"{provider_id}1")
+    # A Node that nobody gave a providerID.
+    assert instance.is_node(machine.node, "")
 
 
 def test_machines_end_in_one_request_without_a_drain_and_the_size_goes_down(

@@ -120,6 +120,10 @@ def test_masters_come_to_an_odd_number() -> None:
         ("aws:///eu-1a/i-1", "aws:///eu-1a/i-1", True),
         ("/ins-1", "qcloud:///100003/ins-1", True),
         ("/ins-1", "qcloud:///100003/ins-11", False),
+        (".i-x", "cn-hangzhou.i-x", True),
+        (".i-x", "alicloud://cn-hangzhou.i-x", True),
+        (".i-x", "cn-hangzhou.i-xy", False),
+        (".i-x", "cn-hangzhou.other-i-x", False),
         ("azure:///Subscriptions/S", "azure:///subscriptions/s", True),
     ],
 )
