@@ -122,6 +122,28 @@ def test_a_native_pool_is_copied_and_a_regular_one_is_not(tke: Tke, server: TkeS
         tke.create_like(pools["web"], PoolSpec(name="more", size=3))
 
 
+def test_a_pool_like_an_autoscaled_one_is_autoscaled_around_its_size(tke: Tke, server: TkeServer) -> None:
+    server.add_pool("fast", 2, min=2, max=4, autoscaled=True, more={"type": "Native", "native": NATIVE})
+    for name, size, bounds in (("bigger", 6, (2, 6)), ("smaller", 1, (1, 4))):
+        server.forget()
+        tke.create_like(tke.pools()[0], PoolSpec(name=name, size=size))
+        native = bodies(server)[0][1]["Native"]
+        scaling = native["Scaling"]
+        assert (native["EnableAutoscaling"], scaling["MinReplicas"], scaling["MaxReplicas"]) == (True, *bounds)
+        assert scaling["CreatePolicy"] == "ZoneEquality"
+    made = {pool.name: pool for pool in tke.pools()}["bigger"]
+    assert (made.autoscaled, made.min, made.max) == (True, 2, 6)
+
+
+def test_a_pool_is_made_with_bounds_of_its_own(tke: Tke, server: TkeServer) -> None:
+    server.add_pool("fast", 2, min=2, max=4, autoscaled=True, more={"type": "Native", "native": NATIVE})
+    spec = PoolSpec(name="faster", size=3, autoscaling=Autoscaling(on=False, min=0, max=9))
+    tke.create_like(tke.pools()[0], spec)
+    native = bodies(server)[0][1]["Native"]
+    told = (native["EnableAutoscaling"], native["Scaling"]["MinReplicas"], native["Scaling"]["MaxReplicas"])
+    assert told == (False, 0, 9)
+
+
 def test_a_machine_that_is_not_up_yet_is_ended_by_force(tke: Tke, server: TkeServer) -> None:
     pool = server.add_pool("web", 2)
     server.fleet.seconds = 60

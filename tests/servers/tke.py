@@ -244,6 +244,7 @@ class TkeServer(CloudServer):
             0,
             min=scaling["MinReplicas"],
             max=scaling["MaxReplicas"],
+            autoscaled=bool(native.get("EnableAutoscaling")),
             more={"type": "Native", "native": native},
         )
         self.fleet.want(pool, size)
