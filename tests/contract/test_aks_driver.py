@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
-
-pytest.importorskip("azure.mgmt.containerservice")
-
 from azure.core.exceptions import ServiceRequestError
 from requests.exceptions import SSLError as SslError
 

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scaler.drivers import cloud
+from scaler.drivers.cloud.tke import Tke
 from scaler.drivers.cloud_calls import Calls
 from scaler.errors import AmbiguousError, CredentialsError, NotOfferedError
 from scaler.model.clouds import MANAGED
 from scaler.model.pools import Autoscaling, PoolSpec
 from tests.fakes.clock import FakeClock
-
-pytest.importorskip("tencentcloud")
-
-from scaler.drivers.cloud.tke import Tke
 from tests.servers.tke import TkeServer
 
 if TYPE_CHECKING:

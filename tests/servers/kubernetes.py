@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
 import subprocess
@@ -13,14 +14,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import httpx2 as httpx
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from scaler.gateways.store import cache_dir
-from scaler.lab.binaries import architecture_here, present
+from scaler.lab.binaries import architecture_here, fill
 from tests.servers.base import ApiNodes
 
 if TYPE_CHECKING:
@@ -43,11 +43,9 @@ class ApiServer:
 
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[ApiServer]:
-    """Run an API server with its etcd in ``directory``; skip where the store has none."""
+    """Run an API server with its etcd in ``directory``; the store is filled first, which takes minutes once."""
     store, architecture = cache_dir() / "store", architecture_here()
-    there = present(store, architecture)
-    if not {"etcd", "kubernetes"} <= there.keys():
-        pytest.skip("the store has no etcd and kube-apiserver: scaler lab up fills it")
+    there = fill(store, progress=logging.getLogger(__name__).info)
     etcd = store / "etcd" / there["etcd"] / f"linux-{architecture}" / "etcd"
     binaries = store / "kubernetes" / there["kubernetes"] / f"linux-{architecture}"
     client, peer, secure = _ports(3)
