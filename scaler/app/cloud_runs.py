@@ -65,7 +65,9 @@ def _again(
         return _deleted(session, plan, drain)
     if plan.change == recipes.AUTOSCALE and wants.autoscaling:
         bounds = wants.autoscaling
-        return pools.autoscale(session, wants.pool, low=bounds.min, high=bounds.max, off=not bounds.on)
+        # Where the cloud has no autoscaler, it was not asked to be off.
+        off = not bounds.on and "autoscaler" in session.cloud.offers
+        return pools.autoscale(session, wants.pool, low=bounds.min, high=bounds.max, off=off)
     if plan.change == recipes.MASTERS:
         # The step leaves out those that are masters already, and waits for all.
         return plan

@@ -113,7 +113,9 @@ def autoscale(
     cluster: Cluster,
     least: Annotated[int | None, typer.Option("--min", min=0, help="The smallest size.")] = None,
     most: Annotated[int | None, typer.Option("--max", min=0, help="The biggest size.")] = None,
-    off: Annotated[bool, typer.Option("--off", help="No autoscaler moves the pool; the bounds stay.")] = False,
+    off: Annotated[
+        bool, typer.Option("--off", help="No autoscaler moves the pool; many clouds forget its bounds then.")
+    ] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,

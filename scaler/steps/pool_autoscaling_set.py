@@ -28,7 +28,10 @@ class PoolAutoscalingSet(Irreversible):
         wanted = plan.wants.autoscaling
         if wanted is None:
             return []
-        return [f"between {wanted.min} and {wanted.max} nodes, autoscaler {'on' if wanted.on else 'off'}"]
+        bounds = f"between {wanted.min} and {wanted.max} nodes"
+        return [
+            f"{bounds}, autoscaler on" if wanted.on else f"autoscaler off; {bounds}, where the cloud has bounds then"
+        ]
 
     def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:
         """Set them, unless they are so."""

@@ -1,0 +1,54 @@
+"""What is gone on with, where only the cloud's own offers tell how it was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from scaler.app import cloud_runs
+from scaler.errors import NotOfferedError
+from scaler.model.pools import Autoscaling, Pool
+from scaler.plan.recipes import pools as recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scaler.app.cloud_session import CloudSession
+    from scaler.engine.history import Run
+    from scaler.plan.pool_plan import PoolPlan
+
+WEB = Pool(id="web", name="web", target=3, actual=3, min=0, max=9, state="ready", label="pool", value="web")
+
+
+class Session:
+    """One cluster with one pool."""
+
+    name = "prod"
+
+    def __init__(self, offers: Iterable[str]) -> None:
+        self.offers = frozenset(offers)
+
+    @property
+    def cloud(self) -> Session:
+        return self
+
+    def find(self, ref: str) -> Pool:
+        assert ref == WEB.id
+        return WEB
+
+    def must_offer(self, offer: str, what: str) -> None:
+        if offer not in self.offers:
+            raise NotOfferedError(what)
+
+
+def again(plan: PoolPlan, *offers: str) -> PoolPlan:
+    session = cast("CloudSession", Session(offers))
+    return cloud_runs._again(session, plan, cast("Run", None), set(), lambda text: None)
+
+
+@pytest.mark.parametrize("offers", [(), ("autoscaler",)])
+def test_bounds_without_an_autoscaler_are_gone_on_with(offers: Any) -> None:
+    bounds = Autoscaling(on=False, min=2, max=20)
+    plan = recipes.autoscale("prod", WEB, bounds)
+    assert again(plan, *offers).wants.autoscaling == bounds
