@@ -44,7 +44,7 @@ class Session:
 
 def again(plan: PoolPlan, *offers: str) -> PoolPlan:
     session = cast("CloudSession", Session(offers))
-    return cloud_runs._again(session, plan, cast("Run", None), set(), lambda text: None)
+    return cloud_runs._again(session, plan, cast("Run", None), set(), lambda _: None)
 
 
 @pytest.mark.parametrize("offers", [(), ("autoscaler",)])
