@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.errors import ConflictError
+from scaler.errors import CloudError, ConflictError
 from scaler.model.pools import Operation
+from scaler.plan.recipes import pools as recipes
 from scaler.steps import clouds
 
 if TYPE_CHECKING:
@@ -45,16 +46,26 @@ class PoolSized:
         return {}
 
     def undo(self, world: CloudWorld, host: Unit) -> None:
-        """Ask for what arrived, which is what was there where nothing did: nothing more comes, and nothing goes."""
+        """Ask for what arrived, which is what was there where nothing did: nothing more comes, and nothing goes.
+
+        A pool that has as many nodes in each zone gets the least that ends none; raises CloudError where that is what
+        was asked for.
+        """
         wants = world.plan.wants
         pool = clouds.must_find(world, wants.pool)
         alive = [each for each in world.cloud.instances(pool) if each.state in {"running", "starting"}]
-        arrived = min(max(len(alive), wants.before or 0), pool.target)
-        if arrived == pool.target:
+        arrived = max(len(alive), wants.before or 0)
+        if arrived >= pool.target:
             return
-        world.say(f"pool {host.name} back to {arrived}")
-        operation = clouds.asked(world, self._sent(world, pool, arrived))
-        what = f"pool {host.name} back to {arrived}"
+        size = recipes.room_for(pool, arrived, [each.zone for each in alive])
+        if size >= pool.target:
+            raise CloudError(
+                f"{len(alive)} arrived, and fewer than {size} in {len(pool.zones)} zones with as many nodes in each "
+                f"would end some of them: {pool.target} stay asked for"
+            )
+        what = f"pool {host.name} back to {size}"
+        world.say(what)
+        operation = clouds.asked(world, self._sent(world, pool, size))
         clouds.must_succeed(clouds.watched(world, operation, what), operation, what)
 
     def _begun(self, world: CloudWorld) -> Operation | None:

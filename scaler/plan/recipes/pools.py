@@ -9,6 +9,8 @@ size was asked for; the cloud picks them itself only where the operator says so.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.errors import ConflictError, GuardError, InputError
@@ -84,6 +86,17 @@ def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = Fal
             f"pool {pool.name} has {zones} zones with as many nodes in each: {size} is not a multiple of {zones}",
             hint=f"ask for {low} or {low + zones}",
         )
+
+
+def room_for(pool: Pool, size: int, zones: Iterable[str]) -> int:
+    """Return the smallest size that ``pool`` can have from ``size`` on and that ends none of its machines.
+
+    ``zones`` are those of the machines, one each: where zones have as many nodes each, the fullest one decides.
+    """
+    if not (pool.per_zone and pool.zones):
+        return size
+    fullest = max(Counter(filter(None, zones)).values(), default=0)
+    return max(fullest, math.ceil(size / len(pool.zones))) * len(pool.zones)
 
 
 def grow(

@@ -80,6 +80,16 @@ def test_zones_get_as_many_each_and_both_neighbours_are_told() -> None:
     recipes.may_have(zonal, 6, "")
 
 
+@pytest.mark.parametrize(
+    ("size", "zones", "least"),
+    [(7, "aaabbbc", 9), (7, "aaaabbc", 12), (6, "aabbcc", 6), (3, "", 3), (4, "", 6), (0, "", 0)],
+)
+def test_what_a_pool_of_zones_can_have_ends_none_of_its_machines(size: int, zones: str, least: int) -> None:
+    zonal = pool(per_zone=True, zones=("a", "b", "c"))
+    assert recipes.room_for(zonal, size, zones) == least
+    assert recipes.room_for(pool(), size, zones) == size
+
+
 def test_nodes_leave_in_batches_and_the_size_is_what_is_left() -> None:
     machines = {name: Machine(pool="np-1", instance=f"i-{name}") for name in ("n1", "n2", "n3")}
     seen = {name: Seen(uid=name) for name in ("n1", "n2")}

@@ -1,0 +1,102 @@
+"""What a rollback of a size asks for, where some of the machines arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from scaler.errors import CloudError
+from scaler.model.pools import Instance, Operation, Pool, Progress
+from scaler.plan.recipes import pools as recipes
+from scaler.steps.clouds import CloudWorld
+from scaler.steps.pool_sized import STEP
+from tests.fakes.clock import FakeClock
+
+if TYPE_CHECKING:
+    from scaler.drivers.cloud import Cloud
+    from scaler.gateways.kube import Kube
+    from scaler.model.cloud_cluster import CloudCluster
+
+ZONES = ("a", "b", "c")
+
+
+class FakeCloud:
+    """A pool of which only some machines arrived, in the zones of ``arrived``."""
+
+    def __init__(self, target: int, arrived: str, *, per_zone: bool) -> None:
+        self.asked: list[int] = []
+        self._arrived = arrived
+        self.web = Pool(
+            id="web",
+            name="web",
+            target=target,
+            actual=len(arrived),
+            state="ready",
+            zones=ZONES,
+            per_zone=per_zone,
+            label="pool",
+            value="web",
+        )
+
+    def pool(self, pool_id: str) -> Pool:
+        assert pool_id == self.web.id
+        return self.web
+
+    def instances(self, pool: Pool) -> list[Instance]:
+        del pool
+        there = [Instance(id=f"i-{at}", state="running", zone=zone) for at, zone in enumerate(self._arrived)]
+        return [*there, Instance(id="i-broken", state="failed", zone="a")]
+
+    def set_size(self, pool: Pool, size: int) -> Operation:
+        self.asked.append(size)
+        self.web = pool.model_copy(update={"target": size})
+        return Operation(change="set-size", pool=pool.id, target=size, started=FakeClock().now())
+
+    def poll(self, operation: Operation) -> Progress:
+        assert operation.target == self.asked[-1]
+        return Progress(state="done")
+
+
+def taken_back(cloud: FakeCloud, before: int) -> list[int]:
+    """Let the run that asked for the pool's size, in place of ``before``, be taken back; return what was asked for."""
+    plan = recipes.grow("prod", cloud.web.model_copy(update={"target": before}), cloud.web.target, rollback=True)
+    world = CloudWorld(
+        run="r",
+        plan=plan,
+        kube=cast("Kube", None),
+        clock=FakeClock(),
+        cluster=cast("CloudCluster", None),
+        cloud=cast("Cloud", cloud),
+        poll_seconds=1,
+        wait_seconds=10,
+        version="1.33",
+    )
+    STEP.undo(world, plan.hosts[0])
+    return cloud.asked
+
+
+@pytest.mark.parametrize(
+    ("arrived", "per_zone", "asked"),
+    [
+        ("aaabbcc", False, [7]),
+        ("aaabbcc", True, [9]),
+        ("aabbcc", True, [6]),
+        ("abc", True, [3]),
+        # One of those that were there has died meanwhile.
+        ("ab", True, [3]),
+    ],
+)
+def test_what_arrived_stays_and_no_more_comes(arrived: str, asked: list[int], *, per_zone: bool) -> None:
+    assert taken_back(FakeCloud(12, arrived, per_zone=per_zone), before=3) == asked
+
+
+def test_a_size_that_can_only_be_lowered_by_ending_machines_stays_and_that_is_told() -> None:
+    cloud = FakeCloud(9, "aaabbbc", per_zone=True)
+    with pytest.raises(CloudError, match="7 arrived, and fewer than 9 in 3 zones"):
+        taken_back(cloud, before=3)
+    assert cloud.asked == []
+
+
+def test_what_arrived_whole_needs_nothing() -> None:
+    assert taken_back(FakeCloud(6, "aabbcc", per_zone=True), before=3) == []
