@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaler.app import cloud_removal
+from scaler.app import autoscaling, cloud_removal
 from scaler.errors import GuardError
 from scaler.gateways.kube import labelled
 from scaler.plan.plan import Drain
@@ -48,9 +48,10 @@ def prepare(
     if size < pool.target and not how.provider_picks and "remove-instances" in session.cloud.offers:
         leaving = picked(pool, instances, nodes, size)
         if leaving:
-            return cloud_removal.plan_for(session, pool, leaving, how.drain, how.max_unavailable, how.autoscaler)
+            plan = cloud_removal.plan_for(session, pool, leaving, how.drain, how.max_unavailable, how.autoscaler)
+            return autoscaling.told(session, pool, plan)
     settled = pool.target == size and pool.state != "changing" and _all_ready(instances, nodes, size)
-    return recipes.grow(
+    plan = recipes.grow(
         session.name,
         pool,
         size,
@@ -60,6 +61,7 @@ def prepare(
         settled=settled,
         warnings=[trouble.sentence for trouble in pool.troubles],
     )
+    return autoscaling.told(session, pool, plan)
 
 
 def picked(pool: Pool, instances: Sequence[Instance], nodes: Sequence[Node], size: int) -> dict[str, Instance]:

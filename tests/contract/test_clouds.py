@@ -197,11 +197,14 @@ def test_an_autoscaled_pool_is_left_alone_unless_it_is_said(rig: Rig) -> None:
     if rig.told("pool", "list")["data"]["pools"][0]["autoscaled"]:
         rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=5)
     else:
-        # Its API does not tell whether the Cluster Autoscaler runs.
+        # Its API does not tell whether the Cluster Autoscaler runs; that one itself tells it in the cluster.
         assert rig.provider.kind == "eks"
+        rig.api.nodes.autoscaled("eks-web-7ac1b2c3-0000-1111-2222-333344445555")
     assert rig.sizes() == []
-    rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "keep", "--yes")
+    told = rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "keep", "--yes")
     assert rig.sizes() == [5]
+    (warning,) = told["data"]["plan"]["warnings"]
+    assert "may change the size again" in warning
 
 
 def test_a_conflict_is_told_with_the_clouds_code(rig: Rig) -> None:

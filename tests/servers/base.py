@@ -137,12 +137,23 @@ class ApiNodes:
         told = self._http.get("/api/v1/nodes", params={"labelSelector": selector} if selector else {})
         return {node["metadata"]["name"] for node in told.json()["items"]}
 
+    def autoscaled(self, *groups: str) -> None:
+        """Let a Cluster Autoscaler have written its status just now, with these groups."""
+        told = "".join(f"- name: {group}\n  health:\n    status: Healthy\n" for group in groups)
+        now = time.strftime("%Y-%m-%d %H:%M:%S.190150095 +0000 UTC", time.gmtime())
+        metadata = {"name": _STATUS, "annotations": {"cluster-autoscaler.kubernetes.io/last-updated": now}}
+        data = {"status": f"time: {now}\nautoscalerStatus: Running\nnodeGroups:\n{told}"}
+        status = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        self._http.post(_CONFIG_MAPS, json=status).raise_for_status()
+
     def clear(self) -> None:
-        """Delete all Nodes, and the Lease of runs, so that the next test begins with an empty cluster."""
+        """Delete all Nodes, the Lease of runs and what an autoscaler wrote, so that the next test finds nothing."""
         self._http.delete("/api/v1/nodes").raise_for_status()
+        self._http.delete(f"{_CONFIG_MAPS}/{_STATUS}")
         self._http.delete("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases")
 
 
+_CONFIG_MAPS, _STATUS = "/api/v1/namespaces/kube-system/configmaps", "cluster-autoscaler-status"
 _INFO = dict.fromkeys(
     ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "operatingSystem", "architecture"), "test"
 ) | {"containerRuntimeVersion": "containerd://1.6.0", "kubeletVersion": "v1.20.2", "kubeProxyVersion": "v1.20.2"}
