@@ -43,7 +43,14 @@ def _again(
                 hint="somebody changed it since; say what you want with scaler scale",
             )
         # Never "+3" again: the number that was meant then.
-        how = scale.How(wants.autoscaler, plan.on_failure == "undo", provider_picks=True, drain=drain)
+        how = scale.How(
+            wants.autoscaler,
+            plan.on_failure == "undo",
+            provider_picks=True,
+            drain=drain,
+            verify=wants.verify is not None,
+            known=wants.verify,
+        )
         return scale.prepare(
             session, wants.pool, str(wants.size), how, progress=progress, begun=_begun(run, "set-size")
         )
@@ -60,7 +67,8 @@ def _again(
             known=wants.machines,
         )
     if plan.change == recipes.CREATE and wants.spec:
-        return pools.create(session, wants.spec.name, like=wants.pool, size=wants.spec.size, again=True)
+        spec, verify = wants.spec, wants.verify is not None
+        return pools.create(session, spec.name, like=wants.pool, size=spec.size, verify=verify, again=True)
     if plan.change == recipes.DELETE:
         return _deleted(session, plan, drain)
     if plan.change == recipes.AUTOSCALE and wants.autoscaling:

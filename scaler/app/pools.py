@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from scaler.plan.pool_plan import PoolPlan
 
 
-def create(session: CloudSession, name: str, *, like: str, size: int, again: bool = False) -> PoolPlan:
+def create(
+    session: CloudSession, name: str, *, like: str, size: int, verify: bool = False, again: bool = False
+) -> PoolPlan:
     """Return the plan that makes pool ``name``; one of that name is refused, unless this goes on ``again``."""
     session.must_offer("create", "making a pool")
     model = session.find(like)
@@ -25,7 +27,7 @@ def create(session: CloudSession, name: str, *, like: str, size: int, again: boo
     if there and not again:
         raise InputError(f"cluster {session.name} has a pool {name} already")
     spec = PoolSpec(name=name, size=size)
-    return recipes.create(session.name, model, spec, there=there)
+    return recipes.create(session.name, model, spec, there=there, verify=verify)
 
 
 def delete(session: CloudSession, ref: str, drain: Drain) -> PoolPlan:

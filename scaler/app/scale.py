@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app import autoscaling, cloud_removal
-from scaler.errors import GuardError
+from scaler.errors import GuardError, InputError
 from scaler.gateways.kube import labelled
 from scaler.plan.plan import Drain
+from scaler.plan.pool_plan import Verify
 from scaler.plan.recipes import pools as recipes
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 
 class How(NamedTuple):
-    """What the operator said beside the size."""
+    """What the operator said beside the size; ``known`` is whose work an earlier run was to prove."""
 
     autoscaler: Autoscaler = ""
     rollback: bool = False
     provider_picks: bool = False
     drain: Drain = Drain(ignore_daemonsets=True)
     max_unavailable: int = 1
+    verify: bool = False
+    known: Verify | None = None
 
 
 def prepare(
@@ -45,6 +48,8 @@ def prepare(
     recipes.may_have(pool, size, how.autoscaler, going=pool.target == size)
     instances = session.cloud.instances(pool)
     nodes = labelled(session.kube, pool.label, pool.value)
+    if how.verify and size < sum(each.state != "leaving" for each in instances):
+        raise InputError(f"--verify proves nodes that come, and of pool {pool.name} some go", hint="leave it out")
     if size < pool.target and not how.provider_picks and "remove-instances" in session.cloud.offers:
         leaving = picked(pool, instances, nodes, size)
         if leaving:
@@ -59,9 +64,11 @@ def prepare(
         rollback=how.rollback,
         begun=begun,
         settled=settled,
-        warnings=[trouble.sentence for trouble in pool.troubles],
+        verify=(how.known or _verify(nodes, size)) if how.verify else None,
     )
-    return autoscaling.told(session, pool, plan)
+    plan = autoscaling.told(session, pool, plan)
+    # What fails its checks is emptied before it is given back.
+    return plan.model_copy(update={"drain": how.drain}) if how.verify and how.rollback else plan
 
 
 def picked(pool: Pool, instances: Sequence[Instance], nodes: Sequence[Node], size: int) -> dict[str, Instance]:
@@ -91,6 +98,12 @@ def picked(pool: Pool, instances: Sequence[Instance], nodes: Sequence[Node], siz
 
     chosen = sorted(there, key=rank)[: len(there) - size]
     return {(node.name if (node := node_of[each.id]) else each.id): each for each in chosen}
+
+
+def _verify(nodes: Sequence[Node], size: int) -> Verify:
+    """Say whose work is proven where a pool comes to ``size``: that of its new nodes, or of all where none comes."""
+    ready = tuple(sorted(node.metadata.uid for node in nodes if node.ready))
+    return Verify(which="new", before=ready) if size > len(ready) else Verify(which="all")
 
 
 def _all_ready(instances: Sequence[Instance], nodes: Sequence[Node], size: int) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaler.cli.clouds import Autoscaler, Rollback, change
+from scaler.cli.clouds import Autoscaler, Rollback, Verify, change
 from scaler.cli.options import (
     Cluster,
     Format,
@@ -24,6 +24,7 @@ from scaler.errors import InputError
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
+    from scaler.app.scale import How
     from scaler.model.cloud_cluster import CloudCluster
     from scaler.ui.report import Report
 
@@ -52,6 +53,7 @@ def add_node(
     count: Annotated[int, typer.Option(min=1, help="Of a managed cluster: how many more.")] = 1,
     autoscaler: Autoscaler = None,
     rollback: Rollback = False,
+    verify: Verify = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,
@@ -64,6 +66,7 @@ def add_node(
     """
     with reporting("add-node", output) as report:
         from scaler.app import add_node as use_case
+        from scaler.app import scale as use_scale
         from scaler.app.inventories import read_managed
         from scaler.app.session import opened, read_cluster
         from scaler.cli.given import given_host
@@ -71,7 +74,8 @@ def add_node(
 
         found = read_managed(cluster)
         if found is not None:
-            _more(report, found, hosts, pool, how=(count, autoscaler or "", rollback), plan=plan, yes=yes)
+            how = use_scale.How(autoscaler or "", rollback, verify=verify)
+            _more(report, found, hosts, pool, count, how, plan=plan, yes=yes)
             return
         if pool or not hosts:
             raise InputError(
@@ -93,8 +97,9 @@ def _more(
     known: CloudCluster,
     hosts: list[str],
     pool: str,
+    count: int,
+    how: How,
     *,
-    how: tuple[int, Literal["", "keep", "pin", "disable"], bool],
     plan: bool,
     yes: bool,
 ) -> None:
@@ -105,14 +110,11 @@ def _more(
             f"cluster {known.name} is of kind {known.settings.kind}: its machines are the cloud's to make",
             hint="say --pool POOL --count N; scaler pool list shows the pools",
         )
-    count, autoscaler, rollback = how
     change(
         report,
         known,
         f"add-node --pool {pool} --count {count}",
-        lambda session: use_case.prepare(
-            session, pool, f"+{count}", use_case.How(autoscaler, rollback), progress=report.say
-        ),
+        lambda session: use_case.prepare(session, pool, f"+{count}", how, progress=report.say),
         plan=plan,
         yes=yes,
     )

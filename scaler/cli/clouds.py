@@ -26,6 +26,11 @@ Rollback = Annotated[
     bool, typer.Option("--rollback", help="Where not all arrive, ask for what has arrived, so that no more comes.")
 ]
 
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Done is when work has run on each new node too, or on all nodes where none is new."),
+]
+
 
 def managed(cluster: str) -> CloudCluster:
     """Return the managed cluster of that name; raises InputError where it is a binary one."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaler.cli.clouds import change, managed
+from scaler.cli.clouds import Verify, change, managed
 from scaler.cli.options import Cluster, Format, PlanOnly, Yes
 from scaler.cli.shrinking import DaemonSets, EmptyDir, Force, KeepCordon, Timeout, drain_of
 from scaler.ui.report import Output, reporting
@@ -53,6 +53,7 @@ def create(
     cluster: Cluster,
     like: Annotated[str, typer.Option(metavar="POOL", help="The pool that it has everything else of.")],
     size: Annotated[int, typer.Option(min=0, help="Nodes of the whole pool.")],
+    verify: Verify = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Format = Output.text,
@@ -66,7 +67,7 @@ def create(
             report,
             known,
             f"pool create {name}",
-            lambda session: use_case.create(session, name, like=like, size=size),
+            lambda session: use_case.create(session, name, like=like, size=size, verify=verify),
             plan=plan,
             yes=yes,
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaler.cli.clouds import Autoscaler, Rollback, change, managed
+from scaler.cli.clouds import Autoscaler, Rollback, Verify, change, managed
 from scaler.cli.options import Cluster, Format, PlanOnly, Yes
 from scaler.cli.shrinking import DaemonSets, EmptyDir, Force, KeepCordon, Timeout, drain_of
 from scaler.ui.report import Output, reporting
@@ -15,7 +15,7 @@ _EPILOG = """Examples:
 
 scaler scale --cluster prod-tke --pool web --to 10 --plan
 
-scaler scale --cluster prod-tke --pool web --to +3 --rollback
+scaler scale --cluster prod-tke --pool web --to +3 --verify --rollback
 
 scaler scale --cluster prod-tke --pool web --to -2 --timeout 10m"""
 
@@ -26,6 +26,7 @@ def scale(
     to: Annotated[str, typer.Option(metavar="SIZE", help="Nodes of the whole pool: 10, or +3, or -2.")],
     autoscaler: Autoscaler = None,
     rollback: Rollback = False,
+    verify: Verify = False,
     provider_picks: Annotated[
         bool,
         typer.Option("--provider-picks", help="Ask for fewer only: the cloud ends what it likes, nothing is drained."),
@@ -44,7 +45,8 @@ def scale(
 
     Fewer nodes: those that are not well leave first, then the newest, each drained before.
 
-    Exit code 0: so it is. 2: some arrived. 5: out of bounds, or autoscaled. 15 to 21: the cloud's own reasons.
+    Exit code 0: so it is. 2: some arrived, or some failed their checks. 5: out of bounds, or autoscaled. 15 to 21: the
+    cloud's own reasons.
     """
     with reporting("scale", output) as report:
         from scaler.app import scale as use_case
@@ -57,7 +59,7 @@ def scale(
             ignore_daemonsets=ignore_daemonsets,
             keep_cordon=keep_cordon,
         )
-        how = use_case.How(autoscaler or "", rollback, provider_picks, drain, max_unavailable)
+        how = use_case.How(autoscaler or "", rollback, provider_picks, drain, max_unavailable, verify)
         change(
             report,
             known,

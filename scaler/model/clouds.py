@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from scaler.model.base import Value
-from scaler.model.names import NodeName, Word
+from scaler.model.names import ImageName, NodeName, Word
 
 KINDS = ("ack", "tke", "eks", "gke", "aks")
 Kind = Literal["ack", "tke", "eks", "gke", "aks"]
@@ -51,6 +51,7 @@ class Managed(Value):
     wait_seconds: int = Field(default=1800, ge=1)
     poll_seconds: float = Field(default=10.0, gt=0)
     lease_seconds: int = Field(default=60, ge=12)
+    verify_image: ImageName = "docker.io/library/busybox:1.36"
 
 
 class Ack(Managed):

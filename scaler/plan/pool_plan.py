@@ -33,11 +33,22 @@ class Machine(Value):
     instance: str
 
 
+class Verify(Value):
+    """Which of a pool's Nodes pass the checks of a join in the end: those that come, or all where none does.
+
+    ``before`` are the UIDs of those that were Ready when this was planned, and are not among those that come.
+    """
+
+    which: Literal["new", "all"]
+    before: tuple[str, ...] = ()
+
+
 class Wants(Value):
     """What a cloud is asked for; only what the change is about is set.
 
     ``size`` is absolute, ``before`` the target that the plan saw. ``begun`` is the operation of an earlier run that
-    this one goes on with. ``machines`` are the instances that leave, by Node; ``sizes`` what is left of each pool then.
+    this one goes on with. ``verify`` says whose work is proven. ``machines`` are the instances that leave, by Node;
+    ``sizes`` what is left of each pool then.
     """
 
     pool: str = ""
@@ -48,6 +59,7 @@ class Wants(Value):
     spec: PoolSpec | None = None
     masters: int | None = None
     begun: Operation | None = None
+    verify: Verify | None = None
     machines: dict[str, Machine] = Field(default={})
     sizes: dict[str, int] = Field(default={})
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scaler.drivers.cloud import Cloud
     from scaler.model.cloud_cluster import CloudCluster
     from scaler.model.pools import Operation, Pool, Trouble
+    from scaler.model.state import Node
     from scaler.plan.pool_plan import PoolPlan
 
 _CAUSES: dict[str, type[CloudError]] = {
@@ -40,7 +41,8 @@ RESUME = "scaler runs resume waits on"
 class CloudWorld(AnyWorld):
     """Everything a step in a cloud may use; ``poll_seconds`` and ``wait_seconds`` are how often and how long it asks.
 
-    ``progress`` is what came of the last change of a size: what the cloud gave up on, and why.
+    ``progress`` is what came of the last change of a size: what the cloud gave up on, and why. ``unproven`` are the
+    Nodes that failed the checks of a join.
     """
 
     cluster: CloudCluster
@@ -50,6 +52,7 @@ class CloudWorld(AnyWorld):
     wait_seconds: float
     version: str
     progress: Progress = field(default_factory=lambda: Progress(state="done"))
+    unproven: list[Node] = field(default_factory=list)
 
     @property
     def api_version(self) -> str:

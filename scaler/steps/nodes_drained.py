@@ -58,12 +58,12 @@ class NodesDrained(Irreversible):
         failures = {name: another(found[name]) for name in there if not is_same(world.plan, found[name])}
         left = [name for name in there if name not in failures]
         with Threads(len(left) or 1) as pool:
-            told = dict(zip(left, pool.map(lambda name: _drained(world, name), left), strict=True))
+            told = dict(zip(left, pool.map(lambda name: drained(world, name), left), strict=True))
         return failures | {name: why for name, why in told.items() if why}
 
 
-def _drained(world: AnyWorld, name: str) -> str:
-    """Drain one node; return why it could not be done."""
+def drained(world: AnyWorld, name: str) -> str:
+    """Drain one node as the plan says; return why it could not be done."""
     try:
         return _end_dead(world, name) if name in world.plan.dead else _Drain(world, name).run()
     except ScalerError as e:

@@ -39,15 +39,15 @@ class PoolInstancesRemoved(Irreversible):
         machines = world.plan.wants.machines
         for pool_id in dict.fromkeys(machines[host.name].pool for host in hosts):
             theirs = {machines[h.name].instance: h.name for h in hosts if machines[h.name].pool == pool_id}
-            failures |= self._removed(world, clouds.must_find(world, pool_id), theirs)
+            failures |= self.end(world, clouds.must_find(world, pool_id), theirs)
         gone = [host.name for host in hosts if host.name not in failures]
         # The cloud's controller deletes Nodes without a machine too, some minutes later.
         left = [node.name for node in nodes(world.kube, gone) if is_same(world.plan, node)] if gone else []
         world.kube.delete("nodes", left)
         return failures
 
-    def _removed(self, world: CloudWorld, pool: Pool, machines: Mapping[str, str]) -> Failures:
-        """End ``machines``, which are Nodes' names by instance."""
+    def end(self, world: CloudWorld, pool: Pool, machines: Mapping[str, str]) -> Failures:
+        """End ``machines``, which are Nodes' names by instance, and let the size go down with them."""
         there = [each for each in world.cloud.instances(pool) if each.id in machines]
         going = [each for each in there if each.state != "leaving"]
         operation = self._asked(world, pool, going)

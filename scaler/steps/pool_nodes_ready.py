@@ -45,7 +45,10 @@ class PoolNodesReady(Irreversible):
         arrived = len(look.ready) - (world.plan.wants.before or 0)
         told = f"pool {name}: asked for {size}, got {len(look.ready)}{look.missing()}"
         if arrived > 0:
-            raise clouds.partial(told, "what arrived stands; scaler runs resume asks what has become of the rest")
+            unproven = ", and was not proven" if world.plan.wants.verify else ""
+            raise clouds.partial(
+                told, f"what arrived stands{unproven}; scaler runs resume asks what has become of the rest"
+            )
         raise clouds.cause_of(world.progress, CloudError)(told)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaler.checks.join import BODY_BYTES, PORT
-
-if TYPE_CHECKING:
-    from scaler.model.inventory import Settings
 
 _LABEL = {"app": "scaler-verify"}
 
@@ -18,7 +15,7 @@ def verification_namespace(run: str) -> str:
 
 
 def objects(
-    namespace: str, on: list[str], settings: Settings, log_line: str
+    namespace: str, on: list[str], image: str, log_line: str
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Return the namespace, the Service called ``verify``, and one pod for each node in ``on``."""
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": _LABEL}}
@@ -28,17 +25,17 @@ def objects(
         "metadata": {"name": "verify", "namespace": namespace},
         "spec": {"selector": _LABEL, "ports": [{"port": PORT, "targetPort": PORT}]},
     }
-    return space, service, [_pod(namespace, name, settings, log_line) for name in on]
+    return space, service, [_pod(namespace, name, image, log_line) for name in on]
 
 
-def _pod(namespace: str, node: str, settings: Settings, log_line: str) -> dict[str, Any]:
+def _pod(namespace: str, node: str, image: str, log_line: str) -> dict[str, Any]:
     serve = (
         f"mkdir -p /tmp/www && head -c {BODY_BYTES} /dev/zero > /tmp/www/body && echo {log_line} "
         f"&& exec httpd -f -p {PORT} -h /tmp/www"
     )
     container = {
         "name": "verify",
-        "image": settings.verify_image,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", serve],
         "ports": [{"containerPort": PORT}],

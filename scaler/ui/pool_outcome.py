@@ -32,7 +32,7 @@ def data(plan: PoolPlan, outcome: Outcome | None) -> dict[str, Any]:
         "failed": outcome.failed if outcome else {},
         "left": outcome.left if outcome else {},
         "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()} if outcome else {},
-        "changed": bool(outcome and outcome.made),
+        "changed": bool(outcome and outcome.made and any(s.step != "pool_nodes_verified" for s in plan.steps)),
     }
 
 

@@ -156,6 +156,20 @@ def test_a_plan_asks_for_nothing(rig: Rig) -> None:
     assert rig.sizes() == []
 
 
+def test_with_verify_the_new_nodes_are_proven_last(rig: Rig) -> None:
+    def planned(*argv: str) -> list[str]:
+        return [step["step"] for step in rig.told(*argv, "--verify", "--plan")["data"]["plan"]["steps"]]
+
+    grown = ["pool_sized", "pool_nodes_ready", "pool_nodes_verified"]
+    assert planned("scale", "--pool", "web", "--to", "5") == grown
+    assert planned("add-node", "--pool", "web", "--count", "2") == grown
+    assert planned("scale", "--pool", "web", "--to", "3") == ["pool_nodes_verified"]
+    made = planned("pool", "create", "batch", "--like", "web", "--size", "2")
+    assert made == ["pool_created", "pool_nodes_ready", "pool_nodes_verified"]
+    assert rig.told("scale", "--pool", "web", "--to", "2", "--verify", "--plan", ends=3)["error"]["kind"] == "input"
+    assert rig.sizes() == []
+
+
 def test_the_same_size_needs_nothing(rig: Rig) -> None:
     told = rig.told("scale", "--pool", "web", "--to", "3", "--yes")
     assert (told["data"]["changed"], rig.sizes()) == (False, [])

@@ -254,6 +254,10 @@ class FakeKube:
                 return json.dumps({"items": [p for p in self._all("Pod") if p["spec"]["nodeName"] == on]})
             case ["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"]:
                 return json.dumps({"items": self._all("PodDisruptionBudget")})
+            case ["get", "nodes", "-l", selector, "-o", "json"]:
+                label = tuple(selector.split("="))
+                nodes = [told for told in self._all("Node") if label in told["metadata"].get("labels", {}).items()]
+                return json.dumps({"items": nodes})
             case ["get", kinds, *rest, "-o", "json"]:
                 wanted = {_KINDS[kind] for kind in kinds.split(",")}
                 space = rest[1] if rest[:1] == ["-n"] else ""

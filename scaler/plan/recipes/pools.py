@@ -1,6 +1,6 @@
 """Change pools of a managed cluster.
 
-    grow:    (autoscaler) → the size is asked for → the instances are there and their Nodes Ready
+    grow:    (autoscaler) → the size is asked for → the instances are there and their Nodes Ready → (work runs there)
     shrink:  close (cordon) all → pods move off → these very instances end → the size is what is left
 
 A pool only ever gets an absolute size. Nodes leave one by one by their names, drained before, also where only a smaller
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaler.errors import ConflictError, GuardError, InputError
 from scaler.model.pools import Autoscaling
 from scaler.plan.plan import StepSpec
-from scaler.plan.pool_plan import PoolPlan, Unit, Wants
+from scaler.plan.pool_plan import PoolPlan, Unit, Verify, Wants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -108,17 +108,18 @@ def grow(
     rollback: bool = False,
     begun: Operation | None = None,
     settled: bool = False,
-    warnings: Iterable[str] = (),
+    verify: Verify | None = None,
 ) -> PoolPlan:
-    """Return the plan that brings ``pool`` to ``size``; empty where it is ``settled`` there."""
+    """Return the plan that brings ``pool`` to ``size``; nothing is asked of the cloud where it is ``settled`` there."""
     steps = ["pool_sized", "pool_nodes_ready"] if not settled else []
+    steps += ["pool_nodes_verified"] if verify else []
     autoscaling = None
     if pool.autoscaled and autoscaler in {"pin", "disable"}:
         bounds = (size, size) if autoscaler == "pin" else (pool.min or 0, max(pool.max or 0, size))
         autoscaling = Autoscaling(on=autoscaler == "pin", min=bounds[0], max=bounds[1])
         if autoscaling != Autoscaling(on=True, min=pool.min or 0, max=pool.max or 0):
             steps.insert(0, "pool_autoscaling_set")
-    told = [*warnings]
+    told = [trouble.sentence for trouble in pool.troubles]
     if autoscaler == "keep" and pool.autoscaled and steps:
         told.append(f"the autoscaler of pool {pool.name} stays, and may change the size again")
     return PoolPlan(
@@ -131,7 +132,13 @@ def grow(
         untouched=_UNTOUCHED,
         on_failure="undo" if rollback else "stop",
         wants=Wants(
-            pool=pool.id, size=size, before=pool.target, autoscaling=autoscaling, autoscaler=autoscaler, begun=begun
+            pool=pool.id,
+            size=size,
+            before=pool.target,
+            autoscaling=autoscaling,
+            autoscaler=autoscaler,
+            begun=begun,
+            verify=verify,
         ),
     )
 
@@ -177,9 +184,10 @@ def shrink(cluster: str, going: Going, drain: Drain, *, max_unavailable: int, au
     )
 
 
-def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None) -> PoolPlan:
+def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None, verify: bool = False) -> PoolPlan:
     """Return the plan that makes a pool like another one; one that is ``there`` already is only waited for."""
     steps = ["pool_created", "pool_nodes_ready"] if there is None else ["pool_nodes_ready"]
+    steps += ["pool_nodes_verified"] if verify else []
     return PoolPlan(
         change=CREATE,
         cluster=cluster,
@@ -187,7 +195,7 @@ def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None) -> P
         steps=tuple(StepSpec(step=step, hosts=(spec.name,)) for step in steps),
         untouched=_UNTOUCHED,
         on_failure="stop",
-        wants=Wants(pool=like.id, spec=spec, size=spec.size, before=0),
+        wants=Wants(pool=like.id, spec=spec, size=spec.size, before=0, verify=Verify(which="new") if verify else None),
     )
 
 

@@ -1,0 +1,79 @@
+"""What a size means where work is to be proven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from scaler.app.scale import How, prepare
+from scaler.errors import InputError
+from scaler.plan.plan import Drain
+from scaler.plan.pool_plan import Verify
+from tests.fakes.clock import FakeClock
+from tests.fakes.cloud import WEB, FakeCloud
+from tests.fakes.kube import FakeKube
+
+if TYPE_CHECKING:
+    from scaler.app.cloud_session import CloudSession
+    from scaler.model.pools import Pool
+    from scaler.plan.pool_plan import PoolPlan
+
+
+class FakeSession:
+    """A managed cluster with one pool of three."""
+
+    name = "prod"
+
+    def __init__(self) -> None:
+        self.kube = FakeKube(FakeClock())
+        self.cloud = FakeCloud(self.kube, 3)
+
+    def find(self, ref: str) -> Pool:
+        assert ref == WEB.name
+        return self.cloud.web
+
+
+def planned(session: FakeSession, wanted: str, how: How) -> PoolPlan:
+    return prepare(cast("CloudSession", session), WEB.name, wanted, how, progress=lambda _: None)
+
+
+def steps(plan: PoolPlan) -> list[str]:
+    return [spec.step for spec in plan.steps]
+
+
+@pytest.fixture
+def session() -> FakeSession:
+    return FakeSession()
+
+
+def test_nodes_that_come_are_proven_last_and_those_that_were_ready_are_not(session: FakeSession) -> None:
+    session.kube.add_node("web-3", ready=False, labels={WEB.label: WEB.value})
+    plan = planned(session, "+1", How(verify=True))
+    assert steps(plan) == ["pool_sized", "pool_nodes_ready", "pool_nodes_verified"]
+    ready = [session.kube.of("Node")[name]["metadata"]["uid"] for name in ("web-1", "web-2")]
+    assert plan.wants.verify == Verify(which="new", before=tuple(sorted(ready)))
+
+
+def test_where_the_size_is_there_all_nodes_are_proven(session: FakeSession) -> None:
+    plan = planned(session, "3", How(verify=True))
+    assert (steps(plan), plan.wants.verify) == (["pool_nodes_verified"], Verify(which="all"))
+    assert planned(session, "3", How()).empty
+
+
+def test_a_run_that_is_gone_on_with_proves_what_it_was_to_prove(session: FakeSession) -> None:
+    known = Verify(which="new", before=("uid-1",))
+    plan = planned(session, "3", How(verify=True, known=known))
+    assert (steps(plan), plan.wants.verify) == (["pool_nodes_verified"], known)
+
+
+def test_what_is_given_back_is_drained_as_was_said(session: FakeSession) -> None:
+    drain = Drain(timeout=7)
+    assert planned(session, "4", How(verify=True, rollback=True, drain=drain)).drain == drain
+    assert planned(session, "4", How(verify=True, drain=drain)).drain is None
+
+
+@pytest.mark.parametrize("picks", [False, True])
+def test_nothing_is_proven_where_nodes_go(session: FakeSession, *, picks: bool) -> None:
+    with pytest.raises(InputError, match="--verify"):
+        planned(session, "2", How(verify=True, provider_picks=picks))
