@@ -21,9 +21,10 @@ help:
 demo: $(BIN)/.installed packages
 	@scripts/demo.sh $(BIN)/scaler $(LAB)
 
-## make test    every test: linters, unit tests, and the lab's real hosts (takes root)
+## make test    every test: linters, units, clouds on loopback, and the lab's real hosts (takes root)
 test: check packages
-	$(BIN)/python -m pytest tests -m "(ansible or lab or cloud) and not long" --durations=15
+	$(BIN)/python -m pytest tests -m "cloud and not long" -n 2 --dist loadscope --durations=5
+	$(BIN)/python -m pytest tests -m "(ansible or lab) and not long" --durations=15
 
 ## make check   linters, types, unit tests: for every commit
 check: $(BIN)/.installed
