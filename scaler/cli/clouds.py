@@ -34,12 +34,15 @@ Verify = Annotated[
 
 def managed(cluster: str) -> CloudCluster:
     """Return the managed cluster of that name; raises InputError where it is a binary one."""
-    from scaler.app.session import read_any
-    from scaler.model.cloud_cluster import CloudCluster
+    from scaler.app.inventories import read_managed
 
-    known = read_any(cluster)
-    if isinstance(known, CloudCluster):
-        return known
+    found = read_managed(cluster)
+    if found is not None:
+        return found
+    # What opens hosts is imported for a cluster that has some.
+    from scaler.app.session import read_cluster
+
+    known = read_cluster(cluster)
     raise InputError(
         f"cluster {known.name} is of kind binary: it has hosts, and no pools",
         hint="scaler add-node HOST..., or scaler remove-node NODE...",
