@@ -21,7 +21,7 @@ from tests import servers
 from tests.servers import kubernetes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.servers.base import FakePool, Nodes, Provider
     from tests.servers.kubernetes import ApiServer
@@ -55,7 +55,7 @@ class Rig:
     api: ApiServer
     home: Path
     environment: dict[str, str]
-    wait_seconds: int = 20
+    wait_seconds: int = 60
     pools: dict[str, FakePool] = field(default_factory=dict)
 
     def write_inventory(self) -> None:
@@ -89,6 +89,21 @@ class Rig:
             out, err = process.communicate(timeout=120)
         assert process.returncode == ends, f"{out}\n{err}"
         return cast("dict[str, Any]", json.loads(out.splitlines()[-1]))
+
+    def waited_in_vain(self) -> None:
+        """Let a run ask for 5 nodes, and end before the cloud has made them."""
+        self.provider.fleet.seconds = 3600
+        self.wait_seconds = 1
+        self.write_inventory()
+        self.told("scale", "--pool", "web", "--to", "5", "--yes", ends=21)
+        self.wait_seconds = 60
+        self.write_inventory()
+
+    def until(self, there: Callable[[], object]) -> None:
+        """Wait until something is ``there``."""
+        end = time.monotonic() + 60
+        while not there() and time.monotonic() < end:
+            time.sleep(0.02)
 
     def sizes(self) -> list[int]:
         """Return the sizes that were asked for, in order, also by requests that were refused."""
@@ -194,8 +209,8 @@ def test_fewer_by_the_clouds_own_choice_is_a_size(rig: Rig) -> None:
 
 
 def test_beyond_a_bound_nothing_is_asked(rig: Rig) -> None:
-    if rig.told("pool", "show", "web")["data"]["max"] is None:
-        rig.pools["web"].autoscaled = True
+    # Some clouds have bounds only where an autoscaler moves the pool.
+    rig.pools["web"].autoscaled = True
     told = rig.told("scale", "--pool", "web", "--to", "13", "--autoscaler", "keep", "--yes", ends=5)
     assert "max 12" in told["error"]["message"]
     assert rig.sizes() == []
@@ -208,11 +223,10 @@ def test_at_a_bound_is_within(rig: Rig) -> None:
 
 def test_an_autoscaled_pool_is_left_alone_unless_it_is_said(rig: Rig) -> None:
     rig.pools["web"].autoscaled = True
-    if rig.told("pool", "list")["data"]["pools"][0]["autoscaled"]:
+    if rig.provider.kind != "eks":
         rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=5)
     else:
         # Its API does not tell whether the Cluster Autoscaler runs; that one itself tells it in the cluster.
-        assert rig.provider.kind == "eks"
         rig.api.nodes.autoscaled("eks-web-7ac1b2c3-0000-1111-2222-333344445555")
     assert rig.sizes() == []
     told = rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "keep", "--yes")
@@ -256,28 +270,24 @@ def test_nothing_to_be_had_is_sold_out_and_a_rollback_goes_to_what_was(rig: Rig)
 
 
 def test_what_takes_too_long_goes_on_and_is_resumed(rig: Rig) -> None:
-    rig.wait_seconds = 1
-    rig.write_inventory()
-    rig.provider.fleet.seconds = 3
-    rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=21)
-    rig.wait_seconds = 20
-    rig.write_inventory()
-    told = rig.told("runs", "resume", "--yes")
-    assert told["data"]["changed"] is True
+    rig.waited_in_vain()
+    asked = len(rig.provider.asked())
+    with rig.start("runs", "resume", "--yes") as process:
+        # More than it takes to plan: it waits.
+        rig.until(lambda: len(rig.provider.asked()) > asked + 40)
+        rig.provider.fleet.let_pass()
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert json.loads(out.splitlines()[-1])["data"]["changed"] is True
     assert rig.sizes() == [5]
 
 
 def test_a_run_is_not_gone_on_with_where_somebody_changed_the_pool_since(rig: Rig) -> None:
-    rig.wait_seconds = 1
-    rig.write_inventory()
-    rig.provider.fleet.seconds = 3
-    rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=21)
-    rig.wait_seconds = 20
-    rig.write_inventory()
+    rig.waited_in_vain()
+    rig.provider.fleet.let_pass()
+    rig.provider.fleet.seconds = 0.1
     mine = rig.environment["SCALER_STATE_DIR"]
     rig.environment["SCALER_STATE_DIR"] = str(rig.home / "another-controller")
-    rig.told("scale", "--pool", "web", "--to", "5", "--yes")
-    rig.provider.fleet.seconds = 0.1
     rig.told("scale", "--pool", "web", "--to", "8", "--yes")
     rig.environment["SCALER_STATE_DIR"] = mine
     told = rig.told("runs", "resume", "--yes", ends=15)
@@ -327,9 +337,7 @@ def test_a_removal_that_was_lost_on_its_way_is_told_and_not_sent_again(rig: Rig)
 def test_a_killed_run_is_resumed_without_asking_again(rig: Rig) -> None:
     rig.provider.fleet.seconds = 2
     with rig.start("scale", "--pool", "web", "--to", "+2", "--yes") as process:
-        end = time.monotonic() + 60
-        while not rig.sizes() and time.monotonic() < end:
-            time.sleep(0.02)
+        rig.until(rig.sizes)
         process.send_signal(signal.SIGKILL)
     runs = rig.told("runs", "list", "--unfinished")["data"]["runs"]
     assert [(run["change"], run["status"]) for run in runs] == [("scale", "interrupted")]
@@ -378,7 +386,6 @@ def test_the_status_shows_pools_and_nodes(rig: Rig) -> None:
 def test_bounds_move_and_the_size_stays(rig: Rig) -> None:
     rig.told("pool", "autoscale", "web", "--min", "2", "--max", "20", "--yes")
     assert (rig.pools["web"].min, rig.pools["web"].max, rig.pools["web"].target) == (2, 20, 3)
-    rig.told("pool", "autoscale", "web", "--min", "4", "--yes", ends=5)
 
 
 def test_an_autoscaler_that_was_switched_off_is_off(rig: Rig) -> None:

@@ -10,7 +10,6 @@ import hmac
 import re
 import secrets
 import ssl
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -461,7 +460,7 @@ class AksServer(CloudServer):
     def _begin(self, pool: FakePool, kind: str, machines: set[str]) -> dict[str, str]:
         pool.state = "Updating" if kind == "Deleting machines" else kind
         pool.more.pop("status", None)
-        work = Work(str(uuid.uuid4()), pool, kind, time.monotonic() + self.fleet.seconds, machines)
+        work = Work(str(uuid.uuid4()), pool, kind, self.fleet.now() + self.fleet.seconds, machines)
         self._work[work.id] = work
         query = urlencode({"api-version": OPERATIONS_VERSION, "t": "638623592593723046", "h": _signature(work.id)})
         return {"Azure-AsyncOperation": f"{self.url}{_OPERATIONS}/{work.id}?{query}", "Retry-After": "30"}
@@ -487,7 +486,7 @@ class AksServer(CloudServer):
     def _settle(self) -> None:
         """Let time pass: machines come and go, and operations end with the last one of theirs."""
         self.fleet.settle()
-        now = time.monotonic()
+        now = self.fleet.now()
         for work in [each for each in self._work.values() if each.status == "InProgress" and each.due <= now]:
             theirs = [machine for machine in work.pool.machines if machine.id in work.machines]
             if not any(machine.state in {"starting", "leaving"} for machine in theirs):

@@ -217,6 +217,15 @@ class Fleet:
         """Whether a machine that runs becomes a Node."""
         self.nodes, self._faults, self._provider_id, self._prefix = nodes, faults, provider_id, prefix
         self._made = 0
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Return the time by which everything comes to its end."""
+        return time.monotonic() + self._ahead
+
+    def let_pass(self) -> None:
+        """Let a day pass, so that everything that was begun comes to its end now."""
+        self._ahead += 86400
 
     def put(self, pool: FakePool, size: int | None = None) -> FakePool:
         """Let ``pool`` be there with all its machines running, as if it had long been."""
@@ -239,7 +248,7 @@ class Fleet:
 
     def leave(self, machine: Machine) -> None:
         """Begin to end one machine."""
-        machine.state, machine.due = "leaving", time.monotonic() + self.seconds
+        machine.state, machine.due = "leaving", self.now() + self.seconds
 
     def delete(self, pool: FakePool) -> None:
         """Begin to delete ``pool`` with its machines."""
@@ -256,7 +265,7 @@ class Fleet:
 
     def settle(self) -> None:
         """Let everything that is due happen."""
-        now = time.monotonic()
+        now = self.now()
         for pool in self.pools.values():
             for machine in [m for m in pool.machines if m.state in {"starting", "leaving"} and m.due <= now]:
                 self._come_to(pool, machine)
@@ -281,7 +290,7 @@ class Fleet:
             f"{self._prefix}{self._made:08x}",
             f"{pool.name}-{self._made:04d}",
             zone,
-            due=time.monotonic() + self.seconds,
+            due=self.now() + self.seconds,
         )
         pool.machines.append(machine)
         return machine

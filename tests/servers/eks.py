@@ -115,13 +115,7 @@ class EksServer(CloudServer):
 
     def let_pass(self) -> None:
         """Let all that takes its time come to its end now."""
-        with self._lock:
-            for pool in self.fleet.pools.values():
-                pool.more["until"] = 0
-                for machine in pool.machines:
-                    machine.due = 0
-            for update in self._updates.values():
-                update["until"] = 0
+        self.fleet.let_pass()
 
     def action(self, request: Request) -> str:
         return self._spec.operation(request)
@@ -159,7 +153,7 @@ class EksServer(CloudServer):
                 return "CREATING"
         if pool.more.get("stillborn"):
             return "CREATE_FAILED"
-        if time.monotonic() < pool.more.get("until", 0):
+        if self.fleet.now() < pool.more.get("until", 0):
             return "UPDATING"
         return "DEGRADED" if issues else "ACTIVE"
 
@@ -245,7 +239,7 @@ class EksServer(CloudServer):
             low, high = asked.get("minSize", pool.min), asked.get("maxSize", pool.max)
             self._judge(low, high, size)
             pool.min, pool.max = low, high
-            pool.more |= {"until": time.monotonic() + self.fleet.seconds, "told": size}
+            pool.more |= {"until": self.fleet.now() + self.fleet.seconds, "told": size}
             names = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredSize"}
             update = {
                 "id": str(uuid.uuid4()),
@@ -267,7 +261,7 @@ class EksServer(CloudServer):
             message = f"No update found for ID: {call.params['updateId']}"
             raise self._refused(404, "ResourceNotFoundException", message)
         update: dict[str, Any] = kept["update"]
-        if update["status"] == "InProgress" and time.monotonic() >= kept["until"]:
+        if update["status"] == "InProgress" and self.fleet.now() >= kept["until"]:
             update["status"] = "Successful"
         return _json({"update": update})
 

@@ -286,7 +286,7 @@ class GkeServer(CloudServer):
             self._autoscale(pool, asked.get("autoscaling", EMPTY))
         else:
             self.fleet.want_in_each_zone(pool, 0)
-        work = Work(f"operation-{time.monotonic_ns()}", action, pool.id, time.monotonic() + self.fleet.seconds)
+        work = Work(f"operation-{time.monotonic_ns()}", action, pool.id, self.fleet.now() + self.fleet.seconds)
         self.works[work.name] = work
         return work
 
@@ -351,7 +351,7 @@ class GkeServer(CloudServer):
     def _settle(self) -> None:
         """Let everything that is due happen, and end what is over."""
         self.fleet.settle()
-        now = time.monotonic()
+        now = self.fleet.now()
         for work in self.works.values():
             pool = self.fleet.pools.get(work.pool)
             if work.over or now < work.due or (pool and pool.busy):

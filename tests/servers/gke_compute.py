@@ -90,7 +90,7 @@ class GroupFleet(Fleet):
         new = [each for each in there[:count] if each.state == "failed"]
         new += [self._placed(pool, self._start(pool), zone) for _ in range(count - len(there))]
         for machine in new:
-            machine.state, machine.reason, machine.due = "starting", "", time.monotonic() + self.seconds
+            machine.state, machine.reason, machine.due = "starting", "", self.now() + self.seconds
             if self._faults.sold_out > 0:
                 self._faults.sold_out -= 1
                 machine.reason = SOLD_OUT
@@ -189,7 +189,7 @@ class Compute:
         for machine in fit:
             self.fleet.end(pool, machine)
         name = f"operation-{time.monotonic_ns():x}"
-        self._operations[name] = (zone, time.monotonic() + self.fleet.seconds / 2)
+        self._operations[name] = (zone, self.fleet.now() + self.fleet.seconds / 2)
         self._done[token] = self._operation(name, zone)
         return self._done[token]
 
@@ -197,7 +197,7 @@ class Compute:
         where, due = self._operations.get(name, ("", 0.0))
         if where != zone:
             raise RefusedError("NOT_FOUND", f"The resource 'operations/{name}' was not found", "notFound")
-        status = "DONE" if time.monotonic() >= due else "RUNNING"
+        status = "DONE" if self.fleet.now() >= due else "RUNNING"
         kind = "compute.instanceGroupManagers.deleteInstances"
         return {"kind": "compute#operation", "name": name, "operationType": kind, "status": status, "zone": zone}
 
