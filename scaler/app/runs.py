@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def warning(cluster: str) -> str:
     """Return what is to be said before a change, where an earlier run is unfinished; else an empty string."""
     told = history.unfinished(history.runs(cluster))
+    if not told:
+        return ""
     names = ", ".join(f"{run.name} ({run.change} {' '.join(run.hosts)}, {run.status})" for run in told)
-    return (
-        f"unfinished: {names}; scaler runs resume goes on with it, scaler runs rollback takes it back" if told else ""
-    )
+    back = any(run.plan is None or run.plan.can_roll_back for run in told)
+    take_back = ", scaler runs rollback takes it back" if back else ""
+    return f"unfinished: {names}; scaler runs resume goes on with it{take_back}"
 
 
 def next_move(run: Run, all_runs: Sequence[Run]) -> str:
@@ -36,7 +38,7 @@ def next_move(run: Run, all_runs: Sequence[Run]) -> str:
         of = run.plan.rolls_back if run.plan else ""
         return "" if run.status == "done" else f"scaler runs rollback {of} takes back what is left"
     if run.half_way - set(history.taken_over(run, all_runs)):
-        return f"scaler runs resume {run.name}, or scaler runs rollback {run.name}"
+        return run.plan.next_moves(run.name) if run.plan else ""
     return ""
 
 

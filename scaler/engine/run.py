@@ -76,7 +76,7 @@ class Engine:
     def run(self) -> Outcome:
         """Run every step; failures of hosts are in the outcome, an interruption undoes nothing and is raised."""
         plan = self._world.plan
-        with self._telling_how_it_ends(plan, f"scaler runs resume {self._run}, or scaler runs rollback {self._run}"):
+        with self._telling_how_it_ends(plan, plan.next_moves(self._run)):
             for spec in plan.steps:
                 if self.interrupts.count:
                     raise AbortedError(f"stopped in order before step {spec.step} of run {self._run}")

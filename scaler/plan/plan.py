@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -71,6 +71,13 @@ class AnyPlan(Value):
     rolls_back: str = ""
     seen: dict[str, Seen] = Field(default={})
     pods: tuple[Leaving, ...] = ()
+    # Whether `scaler runs rollback` takes such a run back.
+    can_roll_back: ClassVar[bool] = True
+
+    def next_moves(self, run: str) -> str:
+        """Return what an operator may do about the unfinished ``run`` of this plan."""
+        resume = f"scaler runs resume {run}"
+        return f"{resume}, or scaler runs rollback {run}" if self.can_roll_back else resume
 
     @property
     def empty(self) -> bool:

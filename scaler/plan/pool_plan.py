@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -69,3 +69,5 @@ class PoolPlan(AnyPlan):
 
     hosts: tuple[Unit, ...]
     wants: Wants
+    # Machines that a cloud has ended do not come back, and those that it made are work's by now.
+    can_roll_back: ClassVar[bool] = False

@@ -144,3 +144,8 @@ def test_a_machine_is_its_node_by_the_provider_id(told: str, node: str, same: bo
 
 def test_a_machine_without_a_provider_id_is_its_node_by_name() -> None:
     assert Instance(id="x", node="n1", state="running").is_node("n1", "any://thing")
+
+
+def test_an_unfinished_run_on_pools_is_only_gone_on_with() -> None:
+    plan = recipes.grow("prod", pool(target=3), 5)
+    assert plan.next_moves("R") == "scaler runs resume R"
