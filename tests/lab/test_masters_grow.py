@@ -153,6 +153,7 @@ def test_a_balancer_that_dies_is_replaced_by_the_other(grown: Grown) -> None:
             host.power_on()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("grown", ["haproxy"], indirect=True)
 def test_its_leader_leaves_and_no_write_fails_or_waits_half_a_second(grown: Grown) -> None:
     """Last, since the others look at three masters; test_masters_leave looks at all that a leaving master does."""
