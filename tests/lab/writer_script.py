@@ -1,4 +1,4 @@
-"""Writes ConfigMaps through a load balancer, fifty times a second, each over a connection of its own, and counts.
+"""Writes ConfigMaps through a load balancer, many times a second, each over a connection of its own, and counts.
 
 There are few of them, so that the cluster's controllers are not kept busy by what only a test needs; each write names
 the version that the one before it was answered with, so that a write that was lost later is a conflict. Runs on any

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from scaler.lab.layout import Lab
 
 SCRIPT = Path(__file__).with_name("writer_script.py")
-EVERY = 0.02
+# Often enough to see a gap of half a second ten times over; the processors are those of the cluster too.
+EVERY = 0.04
 # Where only failed and lost writes count, and how long one took does not: leaves the processors to what is tried.
 SELDOM = 0.1
 # The file with what each writer came to, told at the end of the tests: a passing test shows nothing else.
@@ -38,7 +39,7 @@ class Written:
     def clean(self) -> bool:
         """Tell whether no write failed, none was lost, none waited half a second, and there were really many."""
         told = self.told
-        enough = told["written"] >= 20 * told["seconds"]
+        enough = told["written"] >= 12 * told["seconds"]
         return not told["failures"] and not told["lost"] and told["gap"] <= 0.5 and enough
 
 
