@@ -55,29 +55,24 @@ def remove_node(
     from scaler.app import remove_node as use_case
     from scaler.app.inventories import read_managed
 
-    def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
-        drain = drain_of(
+    def drain() -> Drain:
+        return drain_of(
             timeout,
             force=force,
             delete_emptydir_data=delete_emptydir_data,
             ignore_daemonsets=ignore_daemonsets,
             keep_cordon=keep_cordon,
         )
+
+    def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
         return use_case.prepare(
-            session, nodes, drain=drain, max_unavailable=max_unavailable, dead=dead, progress=progress
+            session, nodes, drain=drain(), max_unavailable=max_unavailable, dead=dead, progress=progress
         )
 
     with reporting("remove-node", output) as report:
         known = read_managed(cluster)
         if known is not None:
-            drain = drain_of(
-                timeout,
-                force=force,
-                delete_emptydir_data=delete_emptydir_data,
-                ignore_daemonsets=ignore_daemonsets,
-                keep_cordon=keep_cordon,
-            )
-            how = (drain, max_unavailable, autoscaler or "", dead)
+            how = (drain(), max_unavailable, autoscaler or "", dead)
             _fewer(report, known, nodes, how=how, plan=plan, yes=yes)
             return
     shrink(f"remove-node {' '.join(nodes)}", cluster, prepare, plan=plan, yes=yes, output=output)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -10,9 +11,16 @@ from scaler.cli.options import Cluster, Format, PlanOnly, Yes, confirm
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scaler.app.runner import Runner
+    from scaler.engine import history
+    from scaler.engine.run import Outcome
     from scaler.model.cloud_cluster import CloudCluster
+    from scaler.plan.plan import AnyPlan
     from scaler.ui.report import Report
 
+P = TypeVar("P", bound="AnyPlan")
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the beginning of it that no other run has.")]
 
 commands = typer.Typer(
@@ -71,57 +79,62 @@ def resume(
     with reporting("runs resume", output) as report:
         from scaler.app import runs as use_case
         from scaler.app.session import opened, read_any
-        from scaler.engine import history
         from scaler.engine.lock import locked
         from scaler.model.cloud_cluster import CloudCluster
         from scaler.ui import outcome as ending
-        from scaler.ui import plan_view
-        from scaler.ui.progress import Progress
 
         known = read_any(cluster)
         if isinstance(known, CloudCluster):
             _resume_pools(report, known, run, plan=plan, yes=yes)
             return
         with locked(known.name, f"runs resume {run}".rstrip()), opened(known) as session:
-            all_runs = history.runs(known.name)
-            old = use_case.to_resume(all_runs, run)
-            report.say(f"run {old.name}: {old.change} {' '.join(old.hosts)}, {old.status}")
-            wanted = use_case.resumed(session, old, all_runs, progress=report.say)
-            if output is Output.text:
-                plan_view.show(wanted, known.settings)
-            outcome = None
-            if not plan:
-                _confirm(report, yes=yes, empty=wanted.empty)
-                outcome = session.run(wanted, [Progress(report)])
-            if wanted.empty:
-                report.say(f"nothing of run {old.name} is missing")
+            look = partial(use_case.resumed, session, progress=report.say)
+            wanted, outcome = _go_on(report, session, run, look, known.settings, plan=plan, yes=yes)
             error = ending.error(outcome, {})
             report.result(ending.data(wanted, outcome, {}), lambda: ending.show(outcome), error)
 
 
 def _resume_pools(report: Report, known: CloudCluster, name: str, *, plan: bool, yes: bool) -> None:
     from scaler.app import cloud_runs
-    from scaler.app import runs as use_case
     from scaler.cli.clouds import working
-    from scaler.engine import history
-    from scaler.ui import plan_view, pool_outcome
-    from scaler.ui.progress import Progress
+    from scaler.ui import pool_outcome
 
     with working(report, known, f"runs resume {name}".rstrip()) as session:
-        all_runs = history.runs(known.name)
-        old = use_case.to_resume(all_runs, name)
-        report.say(f"run {old.name}: {old.change} {' '.join(old.hosts)}, {old.status}")
-        wanted = cloud_runs.resumed(session, old, all_runs, progress=report.say)
-        if report.output is Output.text:
-            plan_view.show(wanted, known.settings)
-        outcome = None
-        if not plan:
-            _confirm(report, yes=yes, empty=wanted.empty)
-            outcome = session.run(wanted, [Progress(report)])
-        if wanted.empty:
-            report.say(f"nothing of run {old.name} is missing")
+        look = partial(cloud_runs.resumed, session, progress=report.say)
+        wanted, outcome = _go_on(report, session, name, look, known.settings, plan=plan, yes=yes)
         error = pool_outcome.error(outcome)
         report.result(pool_outcome.data(wanted, outcome), lambda: pool_outcome.show(outcome), error)
+
+
+def _go_on(
+    report: Report,
+    session: Runner,
+    name: str,
+    look: Callable[[history.Run, Sequence[history.Run]], P],
+    settings: object,
+    *,
+    plan: bool,
+    yes: bool,
+) -> tuple[P, Outcome | None]:
+    """Let ``look`` plan what is missing of the run, show it, ask, and do it as a new run; return both."""
+    from scaler.app import runs as use_case
+    from scaler.engine import history
+    from scaler.ui import plan_view
+    from scaler.ui.progress import Progress
+
+    all_runs = history.runs(session.name)
+    old = use_case.to_resume(all_runs, name)
+    report.say(f"run {old.name}: {old.change} {' '.join(old.hosts)}, {old.status}")
+    wanted = look(old, all_runs)
+    if report.output is Output.text:
+        plan_view.show(wanted, settings)
+    outcome = None
+    if not plan:
+        _confirm(report, yes=yes, empty=wanted.empty)
+        outcome = session.run(wanted, [Progress(report)])
+    if wanted.empty:
+        report.say(f"nothing of run {old.name} is missing")
+    return wanted, outcome
 
 
 def _confirm(report: Report, *, yes: bool, empty: bool) -> None:

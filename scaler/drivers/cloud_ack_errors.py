@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from alibabacloud_credentials.exceptions import CredentialException
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException, ThrottlingException
 from darabonba.exceptions import RetryError, UnretryableException
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from scaler.drivers.cloud_calls import cause_of
 from scaler.errors import (
     AmbiguousError,
     CloudError,
@@ -27,7 +28,7 @@ from scaler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Cause = Literal["cloud", "quota", "sold-out", "conflict", "credentials"]
+    from scaler.model.pools import Cause
 
 CHAIN = (
     "credentials come from Alibaba Cloud's own chain: ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET, OIDC, the profile of "
@@ -55,12 +56,6 @@ _STATUSES: dict[int, type[CloudError]] = {
     429: ThrottledError,
 }
 _SERVER_ERROR = 500
-_CAUSES: dict[type[CloudError], Cause] = {
-    QuotaError: "quota",
-    SoldOutError: "sold-out",
-    ConflictError: "conflict",
-    CredentialsError: "credentials",
-}
 _NEVER_SENT = (
     ConnectionRefusedError,
     ConnectTimeoutError,
@@ -79,7 +74,7 @@ def family(code: str, message: str = "", status: int = 0) -> type[CloudError]:
 
 def cause(code: str, message: str) -> Cause:
     """Return the cause of a task's failure."""
-    return _CAUSES.get(family(code, message), "cloud")
+    return cause_of(family(code, message))
 
 
 def is_no_pool(error: CloudError) -> bool:

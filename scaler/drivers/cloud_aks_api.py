@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from azure.core.exceptions import (
     AzureError,
@@ -21,6 +21,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from scaler.drivers import cloud_calls
 from scaler.errors import (
     AmbiguousError,
     CloudError,
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
 
     from azure.mgmt.containerservice.models import AgentPool, Machine, ScaleProfile
 
-    from scaler.model.pools import Autoscaling, State
-
-Cause = Literal["cloud", "quota", "sold-out", "conflict", "credentials"]
+    from scaler.model.pools import Autoscaling, Cause, State
 
 LABEL = "kubernetes.azure.com/agentpool"
 CHAIN = (
@@ -60,12 +59,6 @@ _KINDS: tuple[tuple[re.Pattern[str], type[CloudError]], ...] = tuple(
         (r"AuthorizationFailed", CredentialsError),
     )
 )
-_CAUSES: dict[type[CloudError], Cause] = {
-    QuotaError: "quota",
-    SoldOutError: "sold-out",
-    ConflictError: "conflict",
-    CredentialsError: "credentials",
-}
 _REQUEST_HEADERS = ("x-ms-request-id", "x-ms-correlation-request-id")
 _CLUSTER_GONE = re.compile(r"managedClusters/[^/']+'|ParentResource|ResourceGroup\w*NotFound|SubscriptionNotFound")
 _UNAUTHENTICATED, _FORBIDDEN, _CONFLICT, _STALE, _THROTTLED = 401, 403, 409, 412, 429
@@ -91,7 +84,7 @@ class Refusal(NamedTuple):
     @property
     def cause(self) -> Cause:
         """The kind of error, as an operation's end tells it."""
-        return _CAUSES.get(self.kind, "cloud")
+        return cloud_calls.cause_of(self.kind)
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
@@ -109,7 +102,7 @@ def _kind(text: str) -> type[CloudError]:
 
 def cause_of(troubles: Iterable[Trouble]) -> Cause:
     """Return the kind of error that these troubles are, as an operation's end tells it."""
-    return _CAUSES.get(_kind(" ".join(trouble.sentence for trouble in troubles)), "cloud")
+    return cloud_calls.cause_of(_kind(" ".join(trouble.sentence for trouble in troubles)))
 
 
 def refusal(told: Mapping[str, Any]) -> Refusal:

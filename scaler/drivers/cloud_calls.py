@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from scaler.errors import AmbiguousError, CloudError, ScalerError, ThrottledError, UnreachableError
+from scaler.errors import (
+    AmbiguousError,
+    CloudError,
+    ConflictError,
+    CredentialsError,
+    QuotaError,
+    ScalerError,
+    SoldOutError,
+    ThrottledError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     from scaler.gateways.clock import Clock
+    from scaler.model.pools import Cause
 
 T = TypeVar("T")
 Translate = Callable[[Exception], ScalerError | None]
@@ -20,6 +31,22 @@ Translate = Callable[[Exception], ScalerError | None]
 
 ATTEMPTS = 5
 LONGEST_SECONDS = 30.0
+_CAUSES: dict[type[CloudError], Cause] = {
+    QuotaError: "quota",
+    SoldOutError: "sold-out",
+    ConflictError: "conflict",
+    CredentialsError: "credentials",
+}
+
+
+def cause_of(kind: type[CloudError]) -> Cause:
+    """Return the cause of an operation's failure, where the same in a request is an error of ``kind``."""
+    return _CAUSES.get(kind, "cloud")
+
+
+def error_of(cause: str, other: type[CloudError]) -> type[CloudError]:
+    """Return the kind of error that ``cause`` is, ``other`` where it has none of its own."""
+    return next((kind for kind, word in _CAUSES.items() if word == cause), other)
 
 
 class Calls:

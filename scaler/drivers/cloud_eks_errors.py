@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as boto
 
+from scaler.drivers import cloud_calls
 from scaler.errors import (
     AmbiguousError,
     CloudError,
@@ -23,7 +24,7 @@ from scaler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Cause = Literal["cloud", "quota", "sold-out", "conflict", "credentials"]
+    from scaler.model.pools import Cause
 
 CHAIN = (
     "AWS' own chain is asked: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, web identity, the profile (AWS_PROFILE or"
@@ -66,10 +67,7 @@ def code_in(message: str) -> str:
 
 def cause_of(code: str) -> Cause:
     """Return which kind of error this code is, of an activity, an update or a health issue."""
-    told = {ConflictError: "conflict", QuotaError: "quota", SoldOutError: "sold-out", CredentialsError: "credentials"}
-    causes: Mapping[type[CloudError], Any] = told
-    cause: Cause = causes.get(_kind(code), "cloud")
-    return cause
+    return cloud_calls.cause_of(_kind(code))
 
 
 def missing(error: CloudError) -> bool:

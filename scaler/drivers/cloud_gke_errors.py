@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 from google.api_core import exceptions as api
@@ -31,7 +31,8 @@ from scaler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Cause = Literal["cloud", "quota", "sold-out", "credentials"]
+    from scaler.model.pools import Cause
+
 CHAIN = (
     "Google's own chain is asked: GOOGLE_APPLICATION_CREDENTIALS, then `gcloud auth application-default login`, then "
     "the machine's service account"

@@ -11,6 +11,7 @@ from scaler.model.base import Value
 from scaler.model.clouds import CloudId
 
 State = Literal["ready", "changing", "degraded", "failed", "deleting"]
+Cause = Literal["cloud", "quota", "sold-out", "conflict", "credentials"]
 Change = Literal["set-size", "set-autoscaling", "create", "delete", "remove-instances", "add-masters", "remove-masters"]
 
 
@@ -132,7 +133,7 @@ class Progress(Value):
 
     state: Literal["running", "done", "partial", "failed"]
     told: str = ""
-    cause: Literal["", "cloud", "quota", "sold-out", "conflict", "credentials"] = ""
+    cause: Cause | Literal[""] = ""
     troubles: tuple[Trouble, ...] = ()
 
 

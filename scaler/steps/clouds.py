@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scaler.drivers.cloud_calls import error_of
 from scaler.errors import (
     AmbiguousError,
     CloudError,
     ConflictError,
-    CredentialsError,
     PartialError,
-    QuotaError,
-    SoldOutError,
     StillGoingError,
 )
 from scaler.gateways.clock import wait_until
@@ -28,12 +26,6 @@ if TYPE_CHECKING:
     from scaler.model.state import Node
     from scaler.plan.pool_plan import PoolPlan
 
-_CAUSES: dict[str, type[CloudError]] = {
-    "quota": QuotaError,
-    "sold-out": SoldOutError,
-    "conflict": ConflictError,
-    "credentials": CredentialsError,
-}
 RESUME = "scaler runs resume waits on"
 
 
@@ -86,7 +78,7 @@ def of_plan(world: CloudWorld) -> Pool:
 
 def cause_of(progress: Progress, other: type[CloudError]) -> type[CloudError]:
     """Return the kind of error that a failed operation is."""
-    return _CAUSES.get(progress.cause, other)
+    return error_of(progress.cause, other)
 
 
 def asked(world: CloudWorld, operation: Operation) -> Operation:
