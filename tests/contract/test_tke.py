@@ -210,6 +210,6 @@ def _client() -> Any:
 
 
 def _told() -> Any:
-    from scaler.drivers.tke_api import Done  # noqa: PLC0415
+    from scaler.drivers.cloud_tke_api import Done  # noqa: PLC0415
 
     return Done

@@ -17,7 +17,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.tke.v20180525.tke_client import TkeClient as TkeClient2018
 from tencentcloud.tke.v20220501.tke_client import TkeClient as TkeClient2022
 
-from scaler.drivers import tke_api as api
+from scaler.drivers import cloud_tke_api as api
 from scaler.errors import CredentialsError, NotOfferedError, QuotaError, SoldOutError
 from scaler.model.pools import Autoscaling, Instance, Operation, Pool, Progress, Trouble
 
