@@ -103,8 +103,8 @@ def _refilled(session: CloudSession, first: Wants, again: Wants) -> list[str]:
         left = first.sizes.get(pool.id, pool.target) + going
         if pool.target > left:
             told.append(
-                f"pool {pool.name} is asked to have {pool.target} nodes, {left} were to be left: others come in place of "
-                f"those that went; scaler scale --pool {pool.name} --to {left} takes away what came last"
+                f"pool {pool.name} is asked to have {pool.target} nodes, {left} were to be left: others come in place "
+                f"of those that went; scaler scale --pool {pool.name} --to {left} takes away what came last"
             )
     return told
 
