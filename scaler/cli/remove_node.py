@@ -52,7 +52,6 @@ def remove_node(
 
     Exit code 0: all are gone. 2: some are, some are not. 4: not fit to be removed, nothing was touched.
     """
-    from scaler.app import remove_node as use_case
     from scaler.app.inventories import read_managed
 
     def drain() -> Drain:
@@ -65,6 +64,9 @@ def remove_node(
         )
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
+        # What opens hosts is imported for a cluster that has some.
+        from scaler.app import remove_node as use_case
+
         return use_case.prepare(
             session, nodes, drain=drain(), max_unavailable=max_unavailable, dead=dead, progress=progress
         )

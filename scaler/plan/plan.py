@@ -49,10 +49,10 @@ class AnyPlan(Value):
     """What one run will do, in order, on hosts or in a cloud: what the engine, the journal and the views know.
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
-    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``seen`` proves that a host that leaves is
-    still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are those of ``hosts`` that were proven
-    to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the earlier run that this one goes on
-    with, or takes back.
+    ``undo`` it is given back and the run ends, with ``undo-all`` all are and it ends, with ``stop`` it ends. ``seen``
+    proves that a host that leaves is still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are
+    those of ``hosts`` that were proven to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the
+    earlier run that this one goes on with, or takes back.
     """
 
     change: str
@@ -62,7 +62,7 @@ class AnyPlan(Value):
     present: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     untouched: str = ""
-    on_failure: Literal["isolate", "undo", "stop"] = "isolate"
+    on_failure: Literal["isolate", "undo", "undo-all", "stop"] = "isolate"
     leaves: str = ""
     joins: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
