@@ -38,8 +38,10 @@ _CONNECTION = {
     "jump_user": "ssh_jump_user",
     "python": "ansible_python_interpreter",
 }
-# Connection variables of scaler's own; those of Ansible begin with ansible_.
-_OWN = ("ssh_jump", "ssh_jump_user", "kind")
+# What a host says of where it stands.
+_PLACE = ("pool", "failure_domain")
+# Variables of a host that are scaler's own; those of Ansible begin with ansible_.
+_OWN = ("ssh_jump", "ssh_jump_user", "kind", *_PLACE)
 # What stands before the document, up to its "---": YAML's parser does not keep it.
 _HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\n")
 # Ansible tries several plugins on the file; only what the one for YAML says is about it.
@@ -257,7 +259,8 @@ def _host(hosts_file: Path, name: str, values: Mapping[str, Any], roles: Mapping
         connection["key"] = (hosts_file.parent / Path(connection["key"]).expanduser()).resolve()
     own = role_variables.checked(f"{hosts_file}: host {name}", values, roles, set(Settings.model_fields))
     try:
-        return Host.model_validate({"name": name, "connection": connection, "variables": own})
+        place = {field: values[field] for field in _PLACE if field in values}
+        return Host.model_validate({"name": name, "connection": connection, "variables": own, **place})
     except ValidationError as e:
         raise tell(f"{hosts_file}: host {name}", e, names={**_CONNECTION, "connection": ""}) from e
 
