@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scaler.lab.host import Host
 
 # Two processes that share the tests have a lab each.
-NAME = f"test{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+NAME = os.environ.get("SCALER_TEST_LAB", "test") + os.environ.get("PYTEST_XDIST_WORKER", "")
 FRONTED = "fronted"
 WORKERS = ("n1", "n2", "n3", "n4")
 SCALER = str(Path(sys.executable).with_name("scaler"))
