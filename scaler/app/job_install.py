@@ -154,9 +154,14 @@ def _environment(doer: Who) -> dict[str, str]:
 
 
 def _writes(known: Known, named: Named, doer: Who) -> list[Path]:
+    places = (doer.state, doer.cache, known.directory, known.jobs.metrics, _snapshots(named))
+    return [path for path in places if path]
+
+
+def _snapshots(named: Named) -> Path | None:
+    """Return where the job's snapshots go, None where that is below the state directory."""
     action = named.job.action
-    snapshots = Path(action.directory) if isinstance(action, Snapshot) and action.directory else None
-    return [path for path in (doer.state, doer.cache, known.directory, known.jobs.metrics, snapshots) if path]
+    return Path(action.directory) if isinstance(action, Snapshot) and action.directory else None
 
 
 def _in_tmp(needed: Iterable[Path]) -> list[Path]:
@@ -183,7 +188,11 @@ def apply(known: Known, doer: Who, todo: Iterable[Change], manager: units.Manage
             units.write(change.path, change.text)
     if manager is None:
         return
-    units.own(doer.user, [doer.state, doer.state / known.cluster, doer.cache])
+    units.own(doer.user, [doer.state, doer.state / known.cluster, doer.cache], mode=0o700)
+    snapshots = [_snapshots(named) for named in known.jobs.named()]
+    units.own(doer.user, filter(None, snapshots), mode=0o700)
+    # node_exporter is another user.
+    units.own(doer.user, filter(None, [known.jobs.metrics]), mode=0o755)
     if any(change.what != "keep" for change in todo):
         manager.reload()
     # Also those that are as they were: they may have been stopped by hand.

@@ -108,5 +108,5 @@ def _meant(findings: list[ErrorDetails]) -> str:
 def _keys() -> Iterator[str]:
     for module in (jobs, job_actions, job_targets):
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, BaseModel):
+            if isinstance(value, type) and issubclass(value, BaseModel) and value is not jobs.Named:
                 yield from value.model_fields

@@ -80,12 +80,13 @@ def _refused(path: Path) -> InputError:
     return InputError(f"{path} may not be changed by you", hint="run it as root, or say --user for timers of your own")
 
 
-def own(user: str, directories: Iterable[Path]) -> None:
-    """Make what ``user`` will write to, theirs alone where it is new; a unit cannot make it."""
+def own(user: str, directories: Iterable[Path], *, mode: int) -> None:
+    """Make what ``user`` will write to, where it is not there: a unit cannot make it, nor start without it."""
     entry = pwd.getpwnam(user)
     for directory in directories:
         if not directory.exists():
-            directory.mkdir(parents=True, mode=0o700)
+            directory.mkdir(parents=True)
+            directory.chmod(mode)
             if os.getuid() == 0:
                 os.chown(directory, entry.pw_uid, entry.pw_gid)
 

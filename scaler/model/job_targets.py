@@ -106,10 +106,10 @@ class Mail(Value):
 
 def _kind(told: Any) -> str | None:  # noqa: ANN401 - whatever YAML holds
     keys = told if isinstance(told, dict) else vars(told) if isinstance(told, Value) else {}
-    return next((kind for kind in ("webhook", "mail") if kind in keys), None)
+    return next((f"({kind})" for kind in ("webhook", "mail") if kind in keys), None)
 
 
 Target = Annotated[
-    Annotated[Webhook, Tag("webhook")] | Annotated[Mail, Tag("mail")],
+    Annotated[Webhook, Tag("(webhook)")] | Annotated[Mail, Tag("(mail)")],
     Discriminator(_kind, custom_error_type="no_target", custom_error_message="say webhook: FORMAT, or mail: [ADDRESS]"),
 ]

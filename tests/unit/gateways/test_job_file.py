@@ -140,7 +140,7 @@ def test_the_jobs_of_another_cluster_are_refused(tmp_path: Path) -> None:
 
 
 def test_broken_yaml_and_a_key_that_is_given_twice_are_told_with_their_line(tmp_path: Path) -> None:
-    assert "jobs.yaml:2" in refused(tmp_path, "jobs:\n  a: [\n").message
+    assert "jobs.yaml:3" in refused(tmp_path, "jobs:\n  a: [\n").message
     assert "jobs.yaml:5" in refused(tmp_path, JOB + "    schedule: daily\n").message
 
 

@@ -98,7 +98,16 @@ def test_etcd_is_well_only_whole_and_led(told: dict[str, Any]) -> None:
 
 
 def test_a_managed_cluster_has_nodes_and_no_etcd() -> None:
-    pool = {"id": "1", "name": "web", "target": 2, "actual": 2, "ready": 2}
+    pool = {
+        "id": "1",
+        "name": "web",
+        "target": 2,
+        "actual": 2,
+        "ready": 2,
+        "state": "ready",
+        "label": "p",
+        "value": "web",
+    }
     data = {
         "cluster": "c",
         "kind": "tke",
