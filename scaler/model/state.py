@@ -53,6 +53,7 @@ class Taint(Told):
     """One taint of a Node."""
 
     key: str = ""
+    value: str = ""
     effect: str
 
 
