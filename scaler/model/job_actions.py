@@ -35,6 +35,7 @@ class Scale(_Drains):
     workers: int | None = Field(default=None, ge=0)
     pool: Word | None = None
     to: int | None = Field(default=None, ge=0)
+    partial: bool = False
 
     @model_validator(mode="after")
     def _one_thing_is_scaled(self) -> Scale:

@@ -44,7 +44,7 @@ def _verb(action: Action) -> tuple[str, ...]:
                 if action.pool is None
                 else ("--pool", action.pool, "--to", str(action.to))
             )
-            return ("scale", *size, *_drain(action))
+            return ("scale", *size, *(("--partial",) if action.partial else ()), *_drain(action))
         case AddNode():
             return ("add-node", *action.hosts, *(("--keep-going",) if action.keep_going else ()))
         case RemoveNode():

@@ -67,7 +67,7 @@ def health(data: Mapping[str, Any]) -> Health | None:
         return None
     told = {key: value for key, value in data.items() if key != "problems"}
     problems = tuple(each["message"] for each in data.get("problems") or () if not each.get("warning"))
-    if "pools" in told:
+    if "region" in told:
         return _of_cloud(CloudStatus.model_validate(told), problems)
     seen = Status.model_validate(told)
     voters = seen.etcd.voters
