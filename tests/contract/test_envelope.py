@@ -178,6 +178,8 @@ CODES = {
     errors.AmbiguousError: (19, "ambiguous"),
     errors.NotOfferedError: (20, "not-offered"),
     errors.StillGoingError: (21, "still-going"),
+    errors.BusyError: (30, "busy"),
+    errors.NotNowError: (31, "not-now"),
 }
 
 
