@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from scaler import assets
@@ -22,6 +23,7 @@ from scaler.gateways.places import HOSTS_FILE, find
 from scaler.gateways.process import ProcessError, run
 from scaler.model.base import tell
 from scaler.model.inventory import Cluster, Connection, Host, Settings
+from scaler.plan.standby import natural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -186,14 +188,25 @@ def _put(tree: Any, host: Host, groups: list[str], values: Any = None) -> None: 
             continue
         members = _map(group, "hosts")
         if host.name not in members:
-            members[host.name] = own
+            members.insert(_place_in(members, name, host.name), host.name, own)
         own = {}
+
+
+def _place_in(members: Any, group: str, name: str) -> int:  # noqa: ANN401 - as above
+    """Return where ``name`` goes: to the end, but on standby to its place where hosts stand in order of their names.
+
+    So a file is what it was once those that worked for a while are back.
+    """
+    there = [natural(other) for other in members]
+    if group != "standby" or there != sorted(there):
+        return len(there)
+    return sum(other < natural(name) for other in there)
 
 
 def _map(parent: Any, key: str) -> Any:  # noqa: ANN401 - as above
     """Return the map under ``key``, made where there is none."""
     if parent.get(key) is None:
-        parent[key] = {}
+        parent[key] = CommentedMap()
     return parent[key]
 
 

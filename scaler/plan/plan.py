@@ -97,15 +97,15 @@ class AnyPlan(Value):
 class Plan(AnyPlan):
     """What one run will do to hosts.
 
-    ``makes`` is the group that hosts come into, ``leaves`` the one that they go out of, in a plan that takes hosts
-    away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that replaces one by another.
-    ``allow_even`` is the operator's own word. With ``to_standby`` hosts that leave wait for work again, and keep what
-    they need for it. ``sizing`` is the number that was asked for, where no hosts were named.
+    ``makes`` is the group that hosts come into, empty where they stay in theirs; ``leaves`` the one that they go out
+    of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that
+    replaces one by another. ``allow_even`` is the operator's own word. With ``to_standby`` hosts that leave wait for
+    work again, and keep what they need for it. ``sizing`` is the number that was asked for, where no hosts were named.
     """
 
     hosts: tuple[Host, ...]
     present: tuple[NodeName, ...] = ()
-    makes: Literal["workers", "masters", "etcd"] = "workers"
+    makes: Literal["", "workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()

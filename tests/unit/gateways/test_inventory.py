@@ -165,6 +165,25 @@ def test_hosts_that_joined_move_to_the_workers_and_everything_else_stays(place: 
 
 
 @reads
+@pytest.mark.parametrize("names", [["n1"], ["n2"], ["n1", "n2"]])
+def test_the_file_is_what_it_was_once_all_are_back_on_standby(place: Path, names: list[str]) -> None:
+    before = (place / "hosts.yml").read_bytes()
+    cluster = inventory.read(place)
+    inventory.move(cluster, [cluster.hosts()[name] for name in names], "workers")
+    cluster = inventory.read(place)
+    inventory.leave(cluster, [cluster.hosts()[name] for name in reversed(names)], [], ["workers"])
+    assert (place / "hosts.yml").read_bytes() == before
+
+
+@reads
+def test_where_standby_is_in_no_order_a_host_comes_last(place: Path) -> None:
+    change(place, "        n2: {ansible_host: 192.0.2.32}\n", "        a1: {ansible_host: 192.0.2.32}\n")
+    cluster = inventory.read(place)
+    inventory.leave(cluster, [cluster.hosts()["w1"]], [], ["workers"])
+    assert [host.name for host in inventory.read(place).standby] == ["n1", "a1", "w1"]
+
+
+@reads
 def test_a_host_of_a_nested_standby_group_moves_too(place: Path) -> None:
     change(place, "    standby:\n", "    spare:\n      children:\n        standby:\n")
     text = (place / "hosts.yml").read_text()
