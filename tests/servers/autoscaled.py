@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import ssl
-import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx2 as httpx
@@ -16,7 +16,7 @@ from scaler.lab.binaries import architecture_here
 from scaler.lab.leaf import SUMS
 from tests.clients.externalgrpc import KubeNode
 from tests.servers import standin
-from tests.servers.autoscaler import SECONDS, Server
+from tests.servers.autoscaler import COMMAND, SECONDS, Server
 from tests.servers.kubernetes import TOKEN
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ class Served(Server):
         self.told = home / "standin"
         environment = {
             "SCALER_STATE_DIR": str(home / "state"),
-            "SCALER_PROGRAM": str(home / "scaler"),
             standin.HOME: str(self.told),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(self.told), os.environ.get("PYTHONPATH", "")))),
         }
         super().__init__(CLUSTER, home, environment)
         self.api, self.pools = api, pools or POOLS
         (self.told / "fail").mkdir(parents=True)
-        self._program()
+        (self.told / "sitecustomize.py").write_text(standin.HOOK)
         self._write_variables(kubeconfig or api.kubeconfig)
         self._write_hosts({"w1": "web"}, standby or STANDBY)
         authority = api.kubeconfig.with_name("server.crt")
@@ -115,7 +115,7 @@ class Served(Server):
 
     def operator(self, verb: str, host: str) -> None:
         """Do by hand what the server has others do, as soon as the cluster's lock is free."""
-        argv = [str(self.home / "scaler"), verb, host, "--cluster", CLUSTER]
+        argv = [*COMMAND, verb, host, "--cluster", CLUSTER, "--yes", "--output", "json"]
         self.until(lambda: run(argv, env=self.environment, check=False, timeout=SECONDS).status == 0)
 
     def runs(self) -> list[dict[str, Any]]:
@@ -195,8 +195,3 @@ class Served(Server):
         with contextlib.suppress(FileNotFoundError):
             return [json.loads(line) for line in (self.told / name).read_text().splitlines()]
         return []
-
-    def _program(self) -> None:
-        program = self.home / "scaler"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin.__file__}" "$@"\n')
-        program.chmod(0o755)

@@ -22,6 +22,20 @@ from scaler.engine import lock
 from scaler.errors import LockedError
 
 HOME = "SCALER_STANDIN"
+# Python's own hook, sitecustomize.py on the path: a process that was started for a change becomes the stand-in, and every
+# other one is as it is. The server is the one that its user has, whatever way it has to start what it runs.
+HOOK = f"""\
+import os, runpy, sys, traceback
+at = next((at for at, word in enumerate(sys.orig_argv) if word in ("add-node", "remove-node", "scale", "runs")), 0)
+if at:
+    code = 70
+    try:
+        code = runpy.run_path({__file__!r})["main"](sys.orig_argv[at:])
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(code)
+"""
 CODES = {"preflight": 4, "unreachable": 7, "locked": 6}
 CAPACITY = {"cpu": "3", "memory": "7Gi", "pods": "110"}
 LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
@@ -116,7 +130,3 @@ def _end(verb: str, code: int, *, kind: str = "", message: str = "", **data: Any
         envelope["error"] = {"kind": kind, "message": message, "hint": ""}
     sys.stdout.write(f"{json.dumps(envelope)}\n")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
