@@ -22,7 +22,7 @@ from scaler.engine import lock
 from scaler.errors import LockedError
 
 HOME = "SCALER_STANDIN"
-# Python's own hook, sitecustomize.py on the path: a process that was started for a change becomes the stand-in, and every
+# Python's own hook, sitecustomize.py on the path: a process that was started for a change becomes the stand-in, every
 # other one is as it is. The server is the one that its user has, whatever way it has to start what it runs.
 HOOK = f"""\
 import os, runpy, sys, traceback
