@@ -1,4 +1,4 @@
-"""An autoscaler that knows the provider by its description alone, and the lab's hosts; each test goes on from the last."""
+"""An autoscaler that knows the provider by its description alone, and the hosts of the lab; each test goes on."""
 
 from __future__ import annotations
 
