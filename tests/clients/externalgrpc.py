@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PATIENCE_SECONDS = 5.0
-"""How long the autoscaler waits for an answer, if nobody tells it otherwise."""
+"""How long the autoscaler waits for an answer, where its ``grpc_timeout`` does not say otherwise."""
 WHY_FAKE = "k8s.io/cluster-autoscaler/fake-node-reason"
 UNREGISTERED, CREATE_ERROR = "unregistered", "create-error"
 OUT_OF_RESOURCES, OTHER = 1, 99
@@ -127,7 +127,7 @@ class Seen:
 class Calls:
     """The service's methods over one channel, each with the autoscaler's patience."""
 
-    def __init__(self, channel: grpc.Channel, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, channel: grpc.Channel, seconds: float) -> None:
         self._channel, self.seconds = channel, seconds
         self.made: list[str] = []
 
@@ -155,9 +155,11 @@ class Calls:
 class Autoscaler:
     """A Cluster Autoscaler that somebody else thinks for; it caches what the real one caches."""
 
-    def __init__(self, channel: grpc.Channel, generation: Generation = Generation.NEW) -> None:
+    def __init__(
+        self, channel: grpc.Channel, generation: Generation = Generation.NEW, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self.channel, self.generation = channel, generation
-        self.calls = Calls(channel)
+        self.calls = Calls(channel, seconds)
         self._groups: list[Group] | None = None
         self._group_of: dict[str, Group] = {}
         self._templates: dict[str, Any] = {}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 60
+# Of a call: a busy machine is no reason to fail, and a call that waits for a run that is held would wait for ever.
+PATIENCE = 20
 CALLS = "scaler_autoscaler_calls_total"
 COMMAND = (sys.executable, "-c", "from scaler.cli.main import main; main()")
 # A client of a server that is killed and comes again tries again soon, and never by a proxy.
@@ -141,10 +143,10 @@ class Server:
     ) -> Autoscaler:
         """Return an autoscaler that calls it; ``port`` is that of a wire between the two."""
         target = f"127.0.0.1:{port or self.port}"
-        return Autoscaler(grpc.secure_channel(target, how or credentials(), options=CHANNEL), generation)
+        return Autoscaler(grpc.secure_channel(target, how or credentials(), options=CHANNEL), generation, PATIENCE)
 
     def in_plain_text(self) -> Autoscaler:
-        return Autoscaler(grpc.insecure_channel(f"127.0.0.1:{self.port}", options=CHANNEL))
+        return Autoscaler(grpc.insecure_channel(f"127.0.0.1:{self.port}", options=CHANNEL), seconds=PATIENCE)
 
     def calls(self) -> float:
         """Return how many calls the server counts."""
