@@ -36,7 +36,7 @@ if at:
     sys.stdout.flush()
     os._exit(code)
 """
-CODES = {"preflight": 4, "unreachable": 7, "locked": 6}
+CODES = {"preflight": 4, "locked": 6, "unreachable": 7, "aborted": 10}
 CAPACITY = {"cpu": "3", "memory": "7Gi", "pods": "110"}
 LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 
@@ -57,6 +57,8 @@ def main(argv: list[str]) -> int:
             return _change(home, told, verb, names)
     except LockedError as e:
         return _end(verb, CODES["locked"], kind="locked", message=e.message)
+    except KeyboardInterrupt:
+        return _end(verb, CODES["aborted"], kind="aborted", message="stopped in order")
 
 
 def _change(home: Path, told: dict[str, Any], verb: str, names: list[str]) -> int:
