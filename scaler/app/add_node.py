@@ -18,7 +18,7 @@ from scaler.plan.recipes.add_node import Standing
 from scaler.steps.base import worker_binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from scaler.app.session import Session
     from scaler.checks.preflight import Finding
@@ -37,6 +37,17 @@ class Prepared(NamedTuple):
     plan: Plan
     findings: tuple[Finding, ...]
     refused: dict[str, str]
+
+
+class Examined(NamedTuple):
+    """What each host is to the cluster, and what was found about those that are not there yet."""
+
+    stands: Mapping[str, Standing]
+    findings: tuple[Finding, ...]
+
+    def of(self, names: Collection[str]) -> tuple[Finding, ...]:
+        """Return what was found about the hosts called ``names``."""
+        return tuple(finding for finding in self.findings if finding.host in names)
 
 
 def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host], *, to_be: str = "worker") -> tuple[Host, ...]:
@@ -94,9 +105,9 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     progress(f"reading cluster {cluster.name}")
     state = kube.look(session.kube)
     versions_agree(cluster, state)
-    stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
-    candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
-    findings = _examine(session, candidates, state, stands, progress) if candidates else []
+    examined = examine(session, hosts, state, progress)
+    candidates = [host for host in hosts if examined.stands[host.name] is not Standing.PRESENT]
+    findings = examined.findings
     refused: dict[str, str] = {}
     for f in findings:
         if not f.warning:
@@ -104,8 +115,13 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
+    return Prepared(planned(session, state, fit, findings), tuple(findings), refused)
+
+
+def planned(session: Session, state: ClusterState, hosts: Sequence[Host], findings: Sequence[Finding]) -> Plan:
+    """Return the plan that adds ``hosts``, which are fit, with what was found about them."""
     warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
-    return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
+    return add_node.plan(session.cluster, state, hosts, warnings=warnings)
 
 
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
@@ -113,15 +129,13 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
     return prepare(session, plan.hosts, keep_going=False, progress=progress).plan
 
 
-def _examine(
-    session: Session,
-    candidates: Sequence[Host],
-    state: ClusterState,
-    stands: dict[str, Standing],
-    progress: Callable[[str], None],
-) -> list[Finding]:
-    """Verify the binaries and probe the hosts, both at once; return what was found about the hosts."""
+def examine(session: Session, hosts: Sequence[Host], state: ClusterState, progress: Callable[[str], None]) -> Examined:
+    """Verify the binaries and probe the hosts that are not there yet, both at once; return what was found."""
     cluster = session.cluster
+    stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
+    candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
+    if not candidates:
+        return Examined(stands, ())
     with Threads(1) as pool:
         verified = pool.submit(_binaries_are_right, session, progress)
         progress(f"examining {', '.join(host.name for host in candidates)}")
@@ -129,7 +143,8 @@ def _examine(
         authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
         findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
         verified.result()
-    return [f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})]
+    own = {"leftovers", "ports", "routes"}
+    return Examined(stands, tuple(f for f in findings if not (_adopted(stands, f) and f.check in own)))
 
 
 def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:
@@ -143,7 +158,7 @@ def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> No
             raise IntegrityError(f"{kubelet.path} says {said!r}", hint="put the right file into the store")
 
 
-def _adopted(stands: dict[str, Standing], finding: Finding) -> bool:
+def _adopted(stands: Mapping[str, Standing], finding: Finding) -> bool:
     """Tell whether the finding is about a host that is a node already: it has a kubelet's files and ports by right."""
     return stands[finding.host] is Standing.ADOPTED
 

@@ -79,8 +79,10 @@ def add_node(
             return
         if pool or not hosts:
             raise InputError(
-                "name the hosts that become workers" if not pool else f"cluster {cluster} has no pools",
-                hint="scaler add-node n2 n3 --cluster prod",
+                "name the hosts that become workers"
+                if not pool
+                else f"{cluster} is a binary cluster, --pool is not for it",
+                hint="scaler add-node n2 n3 --cluster prod; scaler scale picks hosts on standby itself",
             )
         new = given_host(hosts, name=name, user=user, port=port, key=key)
         report.say(f"reading the inventory of {cluster}")

@@ -10,6 +10,7 @@ from scaler.model.base import Value
 from scaler.model.inventory import Host, Subject
 from scaler.model.names import NodeName
 from scaler.plan.pods import Leaving
+from scaler.plan.standby import Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,18 +97,21 @@ class AnyPlan(Value):
 class Plan(AnyPlan):
     """What one run will do to hosts.
 
-    ``makes`` is the group that hosts come into, ``leaves`` the one that they go out of, in a plan that takes hosts
-    away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that replaces one by another.
-    ``allow_even`` is the operator's own word.
+    ``makes`` is the group that hosts come into, empty where they stay in theirs; ``leaves`` the one that they go out
+    of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that
+    replaces one by another. ``allow_even`` is the operator's own word. With ``to_standby`` hosts that leave wait for
+    work again, and keep what they need for it. ``sizing`` is the number that was asked for, where no hosts were named.
     """
 
     hosts: tuple[Host, ...]
     present: tuple[NodeName, ...] = ()
-    makes: Literal["workers", "masters", "etcd"] = "workers"
+    makes: Literal["", "workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     allow_even: bool = False
+    to_standby: bool = False
+    sizing: Sizing | None = None
     seen: dict[NodeName, Seen] = Field(default={})
 
     def host(self, name: str) -> Host:

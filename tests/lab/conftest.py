@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scaler.lab.host import Host
 
-NAME = "test"
+NAME = os.environ.get("SCALER_TEST_LAB", "test")
 FRONTED = "fronted"
 WORKERS = ("n1", "n2", "n3", "n4")
 SCALER = str(Path(sys.executable).with_name("scaler"))
