@@ -187,7 +187,7 @@ def each_peer(target: Target, line: Callable[[Peer], str]) -> str | Absent:
     """Return a line that does the same for each peer, and fails where one fails."""
     if not target.peers:
         return OTHER_NODE
-    return "; ".join(f"({line(peer)}) || exit 1" for peer in target.peers)
+    return "; ".join(f"({line(peer)}) || exit $?" for peer in target.peers)
 
 
 def checks(*, full: bool = False) -> tuple[Check, ...]:

@@ -146,7 +146,7 @@ def test_a_pod_has_namespaces_of_its_own(changes: dict[str, str], said: str) -> 
     scene = FakeScene()
     scene.add("host")
     scene.answers = spaces(**changes)
-    assert look("namespaces", scene) == said
+    assert look("pod-namespaces", scene) == said
 
 
 def test_user_namespaces_are_not_there_before_they_are_on_and_where_the_runtime_has_none() -> None:

@@ -25,4 +25,4 @@ def _told(text: str) -> dict[str, str]:
     return {line.partition(" ")[0]: line.partition(" ")[2] for line in text.splitlines()}
 
 
-CHECK = Look("namespaces", "namespaces", _look, needs=("main", "host"))
+CHECK = Look("pod-namespaces", "namespaces", _look, needs=("main", "host"))
