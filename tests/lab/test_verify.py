@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -38,6 +40,7 @@ ABSENT = {
 CNI = "/etc/cni/net.d/10-routed.conflist"
 KUBELET = "/var/lib/kubelet/config.yaml"
 CONTAINERD = "/etc/containerd/config.toml"
+SCRIPT = Path(__file__).with_name("dns_script.py")
 IDLE_ENGINE = {
     "apiVersion": "apps/v1",
     "kind": "DaemonSet",
@@ -52,6 +55,25 @@ IDLE_ENGINE = {
                 "containers": [{"name": "idle", "image": "scaler.local/lab/pause:1"}],
             },
         },
+    },
+}
+
+
+STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "by-hand", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "kubernetes.io/no-provisioner",
+}
+VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "by-hand"},
+    "spec": {
+        "storageClassName": "by-hand",
+        "capacity": {"storage": "64Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": "/var/lib/by-hand", "type": "DirectoryOrCreate"},
     },
 }
 
@@ -108,6 +130,16 @@ class Workers:
             self.cluster.kubectl("wait", "--for=condition=Ready", f"node/{host}", "--timeout=60s")
             yield
         self.cluster.kubectl("wait", "--for=condition=Ready", f"node/{host}", "--timeout=60s")
+
+    @contextmanager
+    def objects(self, *objects: dict[str, Any]) -> Iterator[None]:
+        """Let these be in the cluster meanwhile."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.cluster.kubectl("create", "-f", "-", stdin=text)
+        try:
+            yield
+        finally:
+            self.cluster.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=text)
 
     def namespaces(self) -> list[str]:
         names = self.cluster.kubectl("get", "namespaces", "-o", "name").split()
@@ -172,11 +204,8 @@ def test_bridged_packets_that_go_past_the_rules_are_told(workers: Workers) -> No
 
 
 def test_a_policy_engine_that_does_nothing_is_told(workers: Workers) -> None:
-    workers.cluster.kubectl("create", "-f", "-", stdin=json.dumps(IDLE_ENGINE))
-    try:
+    with workers.objects(IDLE_ENGINE):
         told = workers.verify("n2", "--checks", "policy")
-    finally:
-        workers.cluster.kubectl("delete", "daemonset", "-n", "kube-system", "calico-node")
     assert told.code == 4
     assert "keeps nobody out, though calico-node is there" in told.checks("n2")["network-policy"]["reason"]
 
@@ -231,6 +260,91 @@ def test_a_runtime_of_another_cgroup_driver_than_the_kubelets_is_told_by_the_pod
     with workers.changed("n2", CONTAINERD, "SystemdCgroup = false", "SystemdCgroup = true", "containerd"):
         told = workers.verify("n2", "--checks", "cgroup,pod-life", "--timeout", "30")
     assert "systemd cgroup" in told.checks("n2")["pod-life"]["reason"]
+
+
+@pytest.fixture
+def with_dns(workers: Workers) -> Iterator[Workers]:
+    """The cluster with a server of DNS, of the simplest kind, behind the Service's usual address."""
+    cluster, port = workers.cluster, [{"name": "dns", "port": 53, "protocol": "UDP"}]
+    meta = {"name": "kube-dns", "namespace": "kube-system"}
+    address = str(cluster.hosts["m1"].address)
+    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
+    service["spec"] = {"clusterIP": "10.96.0.10", "ports": port}
+    behind: dict[str, Any] = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta}
+    behind["subsets"] = [{"addresses": [{"ip": address}], "ports": port}]
+    kubeconfig = (cluster.where.inventory / "admin.kubeconfig").read_text()
+    for path, text in (("/root/dns.py", SCRIPT.read_text()), ("/root/dns.kubeconfig", kubeconfig)):
+        cluster.hosts["m1"].exec(["sh", "-c", f"umask 077; cat > {path}"], stdin=text)
+    program = f"/usr/bin/python3 /root/dns.py /root/dns.kubeconfig {address}"
+    with (
+        workers.done(
+            "m1",
+            f"systemd-run -q --unit=lab-dns {program}",
+            "systemctl stop lab-dns || true; rm /root/dns.py /root/dns.kubeconfig",
+        ),
+        workers.objects(service, behind),
+    ):
+        yield workers
+
+
+@pytest.mark.long
+def test_names_are_told_where_there_is_dns(with_dns: Workers) -> None:
+    told = with_dns.verify("n1", "--checks", "dns,external-name", "--outside", "www.example.org")
+    assert told.outcomes("n1", "passed") == {
+        "dns-headless",
+        "dns-outside",
+        "dns-service",
+        "dns-statefulset",
+        "external-name",
+    }, told.envelope
+
+
+@pytest.mark.long
+def test_dns_that_does_not_answer_is_no_dns_that_is_not_there(with_dns: Workers) -> None:
+    with_dns.run("m1", "systemctl", "stop", "lab-dns")
+    told = with_dns.verify("n1", "--checks", "dns-service,external-name")
+    assert told.outcomes("n1", "failed") == {"dns-service", "external-name"}
+
+
+@pytest.mark.long
+def test_a_claim_is_proven_where_there_is_a_default_class(workers: Workers) -> None:
+    with workers.objects(STORAGE_CLASS, VOLUME):
+        told = workers.verify("n1", "--checks", "volume-claim")
+        # There is one volume, and it is taken.
+        again = workers.verify("n1", "--checks", "volume-claim", "--timeout", "30")
+    assert told.outcomes("n1", "passed") == {"volume-claim"}, told.envelope
+    assert again.outcomes("n1", "failed") == {"volume-claim"}
+
+
+@pytest.mark.long
+def test_a_load_balancer_is_proven_where_something_gives_out_addresses(workers: Workers) -> None:
+    cluster = workers.cluster
+    address = str(cluster.hosts["n1"].subnet[-3])
+
+    def give(namespace: str, name: str) -> None:
+        """Tell a Service its address, as a cloud's controller does; every kube-proxy then knows the way."""
+        told = json.loads(cluster.kubectl("get", "service", "-n", namespace, name, "-o", "json"))
+        told["status"] = {"loadBalancer": {"ingress": [{"ip": address}]}}
+        path = f"/api/v1/namespaces/{namespace}/services/{name}/status"
+        cluster.kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(told))
+
+    def waits(*, given: bool) -> bool:
+        argv = ["get", "services", "-A", "--field-selector=metadata.name=balanced", "-o", "json"]
+        for each in json.loads(cluster.kubectl(*argv))["items"]:
+            if given:
+                give(each["metadata"]["namespace"], "balanced")
+            return True
+        return False
+
+    front = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "namespace": "default"}}
+    with workers.objects({**front, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}):
+        give("default", "front")
+        for given, outcome in ((True, "passed"), (False, "failed")):
+            with ThreadPoolExecutor() as pool:
+                proof = pool.submit(workers.verify, "n1", "--checks", "load-balancer")
+                wait_until(lambda given=given: waits(given=given), "a load balancer is asked for", timeout=60)
+                assert proof.result().outcomes("n1", outcome) == {"load-balancer"}, proof.result().envelope
+            workers.are_gone()
 
 
 @pytest.mark.long
