@@ -109,7 +109,7 @@ def look_at_file(path: Path, name: str, *, target: str) -> Looked:
 def judge(
     host: str, component: Component, *, target: str, kubernetes: str, machine: Machine | None = None
 ) -> list[LintFinding]:
-    """Return what is wrong with ``component`` now, and what else will be at ``target`` or, without one, the next minor."""
+    """Return what is wrong with ``component`` now, and what else will be at ``target``, or at the next minor."""
     now = component.version
     found = lint.examine(host, Subject(component, now, now, kubernetes, machine))
     known = {finding.key for finding in found}

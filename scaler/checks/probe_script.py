@@ -103,7 +103,7 @@ def served(talk):
         talk.settimeout(2)
         talk.sendall(b"GET /version HTTP/1.0\r\nAccept: application/json\r\n\r\n")
         said = b""
-        while len(said) < 65536:
+        while len(said) < 1 << 16:
             block = talk.recv(4096)
             if not block:
                 break

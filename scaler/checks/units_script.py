@@ -68,7 +68,7 @@ def unit_files(name):
 
 
 def processes():
-    """Return component, process, argument list and unit of each component of this host's; what is in a container is none."""
+    """Return component, process, arguments and unit of each that runs on this host; what is in a container does not."""
     found, here = [], os.readlink("/proc/self/ns/pid")
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         pid = path.split("/")[2]

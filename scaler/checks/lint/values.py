@@ -1,4 +1,4 @@
-"""Values that a version no longer takes, or takes for something else: plugins, proxy modes, providers, audit versions."""
+"""Values that a version does not take, or takes for something else: plugins, proxy modes, providers, runtimes."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from scaler.gateways.ssh import Said
 from scaler.gateways.templates import render
 from tests.fakes import world
 from tests.fakes.session import Opened, session
+from tests.fakes.ssh import FakeMachine
 from tests.golden.test_rendered import UNITS, VALUES
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ MACHINE = {"cgroup": 2, "kernel": "6.1.0", "containerd": "1.6.20~ds1", "runc": "
 def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     made, told = session(tmp_path, world.hosts("n1"), standby=world.hosts("n1")), Hosts()
     made.fakes.ssh.programs.append(told.said)
+    made.fakes.ssh.machines |= {name: FakeMachine({}) for name in made.cluster.hosts()}
     monkeypatch.setattr(sessions, "read_cluster", lambda _: made.cluster)
     monkeypatch.setattr(sessions, "opened", lambda _: Opened(made))
     return told

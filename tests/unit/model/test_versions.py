@@ -94,7 +94,7 @@ FIELDS = [
 ]
 ROWS = [
     *(row for flags in facts().flags.values() for row in flags.values()),
-    *(row for kind in facts().kinds.values() for row in (*kind.apis.values(), *kind.fields.values())),
+    *(row for kind in facts().kinds.values() for row in kind.fields.values()),
     *facts().gates.values(),
     *(row for settings in facts().values.values() for rows in settings.values() for row in rows.values()),
 ]

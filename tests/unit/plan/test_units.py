@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.model.components import Text
+from scaler.model.components import Place, Text
 from scaler.plan import units
 
 UNIT = Text(
@@ -22,6 +22,7 @@ ExecStart=/usr/bin/kubelet \\
 Restart=always
 """,
 )
+UNIT_PLACE = Place(file="/u", line=1)
 DEFAULTS = {"/etc/default/kubelet": "# ARGS=--no\nIP=10.0.0.1\nARGS='--port=0 --cgroup-driver=systemd'\n"}
 
 
@@ -101,4 +102,3 @@ def test_one_dash_is_enough_for_etcd() -> None:
     assert units.flags(words) == ()
 
 
-UNIT_PLACE = units.Word("", units.Place(file="/u", line=1)).place
