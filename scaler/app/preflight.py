@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import ValidationError
 
 from scaler.checks import preflight
-from scaler.checks.preflight import Finding, Subject, disk, kernel
+from scaler.checks.preflight import Finding, Subject, disk, kernel, programs
 from scaler.errors import PreflightError, ScalerError
 from scaler.gateways.ssh import on_each
 from scaler.model.facts import HostFacts
@@ -61,6 +61,7 @@ def look(
         "spaces": [session.cluster.settings.bin_dir, *(p for p in disk.NEEDED if p != "/usr/local/bin")],
         "leftovers": LEFTOVERS if becomes == "workers" else (*LEFTOVERS, *MEMBER_LEFTOVERS),
         "sysctls": kernel.SYSCTLS,
+        "programs": programs.NEEDED,
         "endpoints": endpoints,
         "ca_file": CA_FILE,
         "ca": base64.b64encode(ca).decode(),

@@ -21,10 +21,11 @@ class Space(Value):
 
 
 class Reach(Value):
-    """Whether an endpoint answered a TLS handshake from the host, and if not, why."""
+    """Whether an endpoint answered a TLS handshake from the host, and if not, why; and the version it tells anybody."""
 
     endpoint: str
     error: str = ""
+    version: str = ""
 
 
 class HostFacts(Value):
@@ -57,6 +58,7 @@ class HostFacts(Value):
     routes: tuple[str, ...]
     reach: tuple[Reach, ...]
     resolv_conf: bool
+    programs: tuple[str, ...] | None = None
 
     def clock_offset(self, before: float, after: float) -> tuple[float, float]:
         """Return how far the host's clock is ahead in seconds, and how exactly that is known."""
