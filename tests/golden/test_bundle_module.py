@@ -355,13 +355,16 @@ def asked(
     tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Any:
     """Return a function that asks the module for ``state`` and returns what it tells Ansible; nothing outlives it."""
-    monkeypatch.setattr(module.Operation, "outlive", lambda _: None)
+    begun: list[Any] = []
+    monkeypatch.setattr(module.Operation, "outlive", begun.append)
     numbers = iter(range(100))
 
     def run(*files: dict[str, Any], state: str = "cached", **more: Any) -> dict[str, Any]:
         args = {"files": list(files), "receipt": str(tmp_path / "r.json"), "state": state, **more}
         with patch_module_args({**args, "operation": f"op-{next(numbers)}"}), pytest.raises(SystemExit):
             module.main()
+        # As the end of its process does.
+        os.close(begun.pop().lock)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
