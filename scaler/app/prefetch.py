@@ -9,16 +9,14 @@ from scaler.errors import InputError, PreflightError, ScalerError
 from scaler.gateways.ssh import on_each
 from scaler.plan.recipes import prefetch as recipe
 from scaler.steps.base import worker_binaries
-from scaler.steps.hosts_prefetched import CACHE
+from scaler.steps.hosts_prefetched import has_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from scaler.app.session import Session
     from scaler.model.inventory import Cluster, Host
     from scaler.plan.plan import Plan
-
-_LISTED = ["find", CACHE, "-maxdepth", "1", "-type", "f", "-exec", "sha256sum", "{}", "+"]
 
 
 class Prepared(NamedTuple):
@@ -55,12 +53,9 @@ def prepare(session: Session, hosts: Sequence[Host], *, progress: Callable[[str]
     A host that cannot be asked is refused, and the others go on without it; raises PreflightError where none is left.
     """
     settings, store = session.cluster.settings, session.store
-    binaries = worker_binaries(settings)
-    store.verify(binaries, progress)
-    wanted = {store.digest(binary) for binary in binaries}
+    store.verify(worker_binaries(settings), progress)
     progress(f"looking at {', '.join(host.name for host in hosts)}")
-    runtime = settings.runtime_source == "distribution"
-    told = on_each(hosts, lambda host: _is_whole(session, host, wanted, runtime=runtime))
+    told = on_each(hosts, lambda host: has_everything(session.ssh, host, store, settings))
     refused = {
         n: f"{e.message} ({e.hint})" if e.hint else e.message for n, e in told.items() if isinstance(e, ScalerError)
     }
@@ -76,13 +71,3 @@ def prepare(session: Session, hosts: Sequence[Host], *, progress: Callable[[str]
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
     """Look again at what an earlier run's ``plan`` was for, and return what is missing."""
     return prepare(session, plan.hosts, progress=progress).plan
-
-
-def _is_whole(session: Session, host: Host, wanted: Iterable[str], *, runtime: bool) -> bool:
-    """Tell whether the cache of ``host`` has exactly what is ``wanted``, and a runtime is there if need be."""
-    session.ssh.run(host, ["true"])
-    if runtime and session.ssh.run(host, ["containerd", "--version"]).status != 0:
-        return False
-    listed = session.ssh.run(host, _LISTED, timeout=120)
-    found = dict(line.split("  ", 1)[::-1] for line in listed.out.splitlines() if "  " in line)
-    return found == {f"{CACHE}/{digest}": digest for digest in wanted}

@@ -80,6 +80,9 @@ class FakeSsh:
             case ["systemctl", "enable", "--now", *units]:
                 machine.running |= set(units)
                 return Said(0, "", "")
+            case ["containerd", "--version"] | ["find", *_]:
+                # No runtime, and no cache.
+                return Said(1, "", "")
             case ["journalctl", *_]:
                 return Said(0, f"{machine.log}\n", "")
             case ["sh", "-c", script] if "systemctl restart kubelet" in script:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from scaler.gateways.ssh import Said
 from scaler.steps.hosts_wiped import STEP
 from tests.fakes.leaving import leaving
 from tests.fakes.playbooks import Placed
@@ -114,6 +115,14 @@ def test_one_that_goes_on_standby_keeps_what_it_needs_before_it_is_cleaned(tmp_p
     fakes.playbooks.programs["prefetch.yml"] = lambda _host, _variables, _check: ""
     assert STEP.apply(fakes.world, fakes.hosts) == {}
     assert ran == ["prefetch.yml", "worker_remove.yml"]
+    # What it keeps already is not looked for once more.
+    ran.clear()
+    names = ("kubelet", "kube-proxy")
+    kept = "".join(f"sha-of-{name}  /var/cache/scaler/sha-of-{name}\n" for name in names)
+    fakes.ssh.programs.append(lambda _host, argv, _stdin: Said(0, kept, "") if argv[0] == "find" else None)
+    fakes.ssh.programs.append(lambda _host, argv, _stdin: Said(0, "", "") if argv[0] == "containerd" else None)
+    assert STEP.apply(fakes.world, fakes.hosts) == {}
+    assert ran == ["worker_remove.yml"]
     assert "/var/cache/scaler" in STEP.describe(fakes.world.plan, fakes.world.cluster.settings)[1]
 
 
