@@ -72,7 +72,7 @@ class Controller:
         told = {
             "cluster": NAME,
             "metrics": f"{SHARED}/metrics",
-            "notify": [{"webhook": "generic", "url": url, "on": ["always"]}],
+            "notify": [{"webhook": "generic", "url": url, "when": ["always"]}],
             "jobs": jobs,
         }
         with (self.cluster.where.inventory / "jobs.yaml").open("w") as file:
@@ -93,7 +93,7 @@ class Controller:
 
         def there() -> bool:
             told = [json.loads(path.read_text()) for path in place.glob("*.json")]
-            return sum(record["result"] != "running" and bool(record["ended"]) for record in told) >= count
+            return len([each for each in told if each["result"] != "running" and each["ended"]]) >= count
 
         if not wait_until(SystemClock(), there, timeout=timeout, every=0.5):
             raise AssertionError(self.host.exec(["journalctl", "--no-pager", "-n", "80"]).out)
