@@ -24,6 +24,7 @@ from scaler.gateways.clock import SystemClock, wait_until
 from scaler.gateways.places import cache_dir
 from scaler.gateways.process import run
 from scaler.lab import lab
+from scaler.lab.disk import mounts_below
 from tests.lab.conftest import SCALER, Cluster, kept, made
 
 if TYPE_CHECKING:
@@ -177,13 +178,14 @@ def furnish(seat: Controller) -> None:
     code = Path(scaler.__file__).parents[1]
     store = Path(YAML(typ="safe", pure=True).load(seat.cluster.variables.read_text())["binaries"])
     needed = {Path(sys.base_prefix), Path(sys.prefix), code, where.inventory, where.client_key.parent, store}
-    for number, path in enumerate(sorted(needed, key=lambda each: len(each.parts))):
-        door = seat.shared / f"door{number}"
-        door.mkdir(exist_ok=True)
-        if not door.is_mount():
-            run(["mount", "--bind", str(path), str(door)])
-        inside = f"mkdir -p {path} && {{ mountpoint -q {path} || mount --bind {SHARED}/door{number} {path}; }}"
-        seat.host.exec(["sh", "-c", inside])
+    # What lies in another of them comes behind it.
+    for path in sorted(needed):
+        door = "door" + str(path).replace("/", "-")
+        (seat.shared / door).mkdir(exist_ok=True)
+        if seat.shared / door not in mounts_below(seat.shared):
+            run(["mount", "--bind", str(path), str(seat.shared / door)])
+        there = f"grep -q ' {path} ' /proc/self/mountinfo"
+        seat.host.exec(["sh", "-c", f"mkdir -p {path} && {{ {there} || mount --bind {SHARED}/{door} {path}; }}"])
     (seat.shared / "url").write_text(seat.receiver.url_for("/hook"))
     (seat.shared / "url").chmod(0o600)
     for variable in seat.environment:
