@@ -80,6 +80,7 @@ class Working:
     ran: list[Ran] = field(default_factory=list)
     health: Health | None = None
     seen: bool = False
+    late: bool = False
 
     def note(self, **told: object) -> None:
         """Write down what is known by now, so that it is known whatever comes."""
@@ -202,13 +203,10 @@ def _guard_change(run: Working) -> None:
 def _act(run: Working) -> None:
     """Run the action, again where it fails and the job says so; then take back what is left, where it says that."""
     failure = run.named.job.on_failure
-    for left in range(failure.retry, -1, -1):
-        answer = _call(run, job_argv.command(run.named.job.action, str(run.directory)))
-        error = _verdict(run, answer)
-        if error is None:
-            return
-        if not left or error.exit_code in _FINAL or run.interrupts.count or answer.late:
-            break
+    tries = failure.retry
+    error = _try(run)
+    while error is not None and tries and error.exit_code not in _FINAL and not run.interrupts.count and not run.late:
+        tries -= 1
         run.say(f"{error.message}; tried again in {in_words(failure.after)}")
         if not _waited(run, failure.after):
             break
@@ -219,9 +217,19 @@ def _act(run: Working) -> None:
         except ScalerError as e:
             error.hint = f"not tried again: {e.message}"
             break
+        error = _try(run)
+    if error is None:
+        return
     if failure.then == "roll-back" and not run.interrupts.count:
         _roll_back(run, error)
     raise error
+
+
+def _try(run: Working) -> ScalerError | None:
+    """Run the action once; return why it did not end well, None where it did."""
+    answer = _call(run, job_argv.command(run.named.job.action, str(run.directory)))
+    run.late = answer.late
+    return _verdict(run, answer)
 
 
 def _verdict(run: Working, answer: Answer) -> ScalerError | None:

@@ -64,13 +64,13 @@ def expressions(known: Known, named: Named) -> tuple[str, ...]:
     return job_schedule.in_zone(told, named.time_zone)
 
 
-def timer(known: Known, named: Named, now: datetime) -> tuple[str, ...]:
+def timer(known: Known, named: Named, now: datetime, years: int = job_schedule.YEARS) -> tuple[str, ...]:
     """Return what its timer waits for: its times, and the moments behind those that a clock skips."""
     due = expressions(known, named)
     if named.job.missed == "skip":
         return due
     plain = job_schedule.calendar(named.job.schedule)
-    return (*due, *job_schedule.caught_up(plain, named.time_zone, now, _following))
+    return (*due, *job_schedule.caught_up(plain, named.time_zone, now, _following, years))
 
 
 def _following(expression: str, after: datetime) -> datetime | None:
@@ -79,7 +79,7 @@ def _following(expression: str, after: datetime) -> datetime | None:
 
 def following(known: Known, named: Named, now: datetime, count: int) -> list[datetime]:
     """Return the job's next times."""
-    times = {time for each in timer(known, named, now) for time in calendar.following(each, now, count)}
+    times = {time for each in timer(known, named, now, 1) for time in calendar.following(each, now, count)}
     return sorted(times)[:count]
 
 

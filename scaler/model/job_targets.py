@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from scaler.model.base import Value
 
-On = Literal["failure", "change", "always"]
+When = Literal["failure", "change", "always"]
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]{0,63}")
 _MAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+|[A-Za-z_][-A-Za-z0-9_.]*")
 
@@ -66,7 +66,7 @@ class Webhook(Value):
     webhook: Literal["generic", "slack", "dingtalk", "wecom", "feishu"]
     url: Named
     secret: Named | None = None
-    on: tuple[On, ...] = ("failure",)
+    when: tuple[When, ...] = ("failure",)
 
     @model_validator(mode="after")
     def _who_signs(self) -> Webhook:
@@ -91,7 +91,7 @@ class Mail(Value):
     mail: Mails
     sender: Annotated[str, AfterValidator(_address)] | None = None
     sendmail: Annotated[Path, AfterValidator(_absolute)] = Path("/usr/sbin/sendmail")
-    on: tuple[On, ...] = ("failure",)
+    when: tuple[When, ...] = ("failure",)
 
     @property
     def told(self) -> str:

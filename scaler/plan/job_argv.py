@@ -59,6 +59,6 @@ def _verb(action: Action) -> tuple[str, ...]:
 
 
 def _drain(action: Scale | RemoveNode) -> tuple[str, ...]:
-    words = ("--timeout", f"{action.timeout}s") if action.timeout else ()
+    words: tuple[str, ...] = ("--timeout", f"{action.timeout}s") if action.timeout else ()
     words += ("--force",) if action.force else ()
     return (*words, *(("--delete-emptydir-data",) if action.delete_emptydir_data else ()))

@@ -25,7 +25,7 @@ class Change(NamedTuple):
     removed: int = 0
 
     @property
-    def count(self) -> int:
+    def nodes(self) -> int:
         """Return how many nodes it touches."""
         return self.added + self.removed
 
@@ -99,10 +99,10 @@ def _ends(seen: Status, now: datetime) -> tuple[Ends, ...]:
 
 def too_much(guards: Guards, planned: Change) -> str:
     """Return why so large a change is refused, empty where it is not."""
-    if guards.max_change is None or planned.count <= guards.max_change:
+    if guards.max_change is None or planned.nodes <= guards.max_change:
         return ""
     return (
-        f"it would change {planned.count} nodes (add {planned.added}, remove {planned.removed}), "
+        f"it would change {planned.nodes} nodes (add {planned.added}, remove {planned.removed}), "
         f"and max_change is {guards.max_change}"
     )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scaler.model.job_record import Record
-    from scaler.model.job_targets import On, Target, Webhook
+    from scaler.model.job_targets import Target, Webhook, When
 
 # WeCom takes 2048 bytes of text and cuts characters in two behind that.
 BYTES = 2000
@@ -26,9 +26,9 @@ class Post(NamedTuple):
     query: str = ""
 
 
-def wanted(record: Record, on: tuple[On, ...]) -> bool:
-    """Tell whether somebody who listens for ``on`` is told of the record."""
-    return "always" in on or ("failure" in on and record.bad) or ("change" in on and record.changed)
+def wanted(record: Record, when: tuple[When, ...]) -> bool:
+    """Tell whether somebody who listens for ``when`` is told of the record."""
+    return "always" in when or ("failure" in when and record.bad) or ("change" in when and record.changed)
 
 
 def subject(record: Record) -> str:
@@ -98,7 +98,7 @@ def refusal(target: Webhook, answer: Mapping[str, Any]) -> str:
 
 def told_to(targets: tuple[Target, ...], record: Record) -> list[Target]:
     """Return those of ``targets`` who want to know."""
-    return [target for target in targets if wanted(record, target.on)]
+    return [target for target in targets if wanted(record, target.when)]
 
 
 def _sign(key: bytes, message: bytes) -> str:

@@ -97,15 +97,16 @@ def caught_up(
     zone: str,
     after: datetime,
     following: Callable[[str, datetime], datetime | None],
+    years: int = YEARS,
 ) -> tuple[str, ...]:
-    """Return calendar expressions for the moments at which a clock has skipped a time of the schedule.
+    """Return calendar expressions for the moments at which a clock will have skipped a time of the schedule.
 
     ``following`` tells the next time of an expression behind a moment. It is asked as if there were no time zones, so
     a time in the stretch is one that would have been. A schedule that is due within the hour needs no catching up.
     """
     expressions = tuple(expressions)
     found = []
-    for first, behind in skipped(zone, after):
+    for first, behind in skipped(zone, after, years):
         begin = first.replace(tzinfo=UTC) - timedelta(seconds=1)
         for expression in expressions:
             due = following(f"{expression} UTC", begin)

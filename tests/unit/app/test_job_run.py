@@ -406,7 +406,7 @@ def test_an_interrupted_job_is_neither_tried_again_nor_rolled_back(bench: Bench)
 
 def test_certificates_that_end_soon_fail_a_job_that_looks_for_them(bench: Bench) -> None:
     ends = {"host": "m1", "what": "ca.crt", "ends": (BEGIN + timedelta(days=20)).isoformat()}
-    data = {**STATUS, "certificates": [ends]}
+    data: dict[str, Any] = {**STATUS, "certificates": [ends]}
     bench.scaler.answers["status"] = [bad(4, "cluster prod is not well", **data)]
     record = bench.run(action={"do": "certs", "warn_days": 30})
     assert (record.result, record.exit_code) == ("failed", 4)
@@ -432,7 +432,7 @@ def test_a_command_without_an_envelope_is_a_failure_with_its_last_words(bench: B
 
 def test_a_time_that_a_clock_shows_twice_is_run_once_by_timers_and_as_often_as_you_like_by_hand(bench: Bench) -> None:
     bench.clock.jump((datetime(2026, 10, 25, 0, 30, tzinfo=UTC) - BEGIN).total_seconds())
-    zone = {"time_zone": "Europe/Berlin"}
+    zone: dict[str, Any] = {"time_zone": "Europe/Berlin"}
     assert bench.run(scheduled=True, **zone).result == "done"
     bench.clock.jump((datetime(2026, 10, 25, 1, 30, tzinfo=UTC) - bench.clock.now()).total_seconds())
     again = bench.run(scheduled=True, **zone)

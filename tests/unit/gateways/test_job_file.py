@@ -59,7 +59,7 @@ def test_a_job_may_have_a_time_zone_and_listeners_of_its_own(tmp_path: Path) -> 
         ("    window: {not_before: 25:00}\n", 5, "jobs.down.window.not_before: is not a time of day"),
         ("    window: {days: [mon, monday]}\n", 5, "jobs.down.window.days[1]: Input should be 'mon'"),
         ("    notify:\n      - webhook: slack\n        url: {file: url}\n", 7, "url.file: is not an absolute path"),
-        ("    notify:\n      - {on: [failure]}\n", 6, "jobs.down.notify[0]: say webhook: FORMAT, or mail: [ADDRESS]"),
+        ("    notify:\n      - {when: [failure]}\n", 6, "jobs.down.notify[0]: say webhook: FORMAT, or mail: [ADDRESS]"),
         ("    on_failure: {retry: 1, then: pray}\n", 5, "jobs.down.on_failure.then: Input should be 'leave'"),
     ],
 )

@@ -41,7 +41,7 @@ OK = {"slack": "ok", "generic": "", "dingtalk": '{"errcode":0}', "wecom": '{"err
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling._sent.retry, "sleep", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(telling._sent.retry, "sleep", lambda _: None)
 
 
 def secret(path: Path, text: str) -> dict[str, str]:

@@ -120,5 +120,5 @@ def test_an_answer_that_refuses_with_200_is_understood(kind: str, answer: dict[s
     ],
 )
 def test_who_listens_for_what_is_told_of_that(told: Record, heard: list[str]) -> None:
-    targets = tuple(Mail.model_validate({"mail": [on], "on": [on]}) for on in ("failure", "change", "always"))
+    targets = tuple(Mail.model_validate({"mail": [when], "when": [when]}) for when in ("failure", "change", "always"))
     assert [target.mail[0] for target in job_messages.told_to(targets, told) if isinstance(target, Mail)] == heard
