@@ -9,7 +9,7 @@ import yaml
 from scaler import assets
 from scaler.model.base import Value
 
-TABLE = assets.PLAYBOOKS / "roles" / "cluster" / "vars" / "main.yml"
+TABLE = assets.PLAYBOOKS / "roles" / "cluster" / "defaults" / "main.yml"
 DEFAULT = "debian"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -83,9 +83,7 @@ def component_with(name: str, version: str, running: str = "") -> Component:
         ({"m1": [("kube-apiserver", "1.30.0", "1.30.0")], "n1": [("kubelet", "1.30.0", "1.30.0")]}, []),
     ],
 )
-def test_versions_are_judged_beside_each_other(
-    told: dict[str, list[tuple[str, str, str]]], said: list[str]
-) -> None:
+def test_versions_are_judged_beside_each_other(told: dict[str, list[tuple[str, str, str]]], said: list[str]) -> None:
     every = {host: tuple(component_with(*each) for each in parts) for host, parts in told.items()}
     messages = sorted(finding.message for finding in lint._beside_each_other(every))
     assert len(messages) == len(said)

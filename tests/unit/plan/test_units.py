@@ -100,5 +100,3 @@ def test_one_dash_is_enough_for_etcd() -> None:
     words = [units.Word(text, UNIT_PLACE) for text in ("-name", "m1", "-enable-v2=true")]
     assert [flag.name for flag in units.flags(words, single_dash=True)] == ["name", "enable-v2"]
     assert units.flags(words) == ()
-
-
