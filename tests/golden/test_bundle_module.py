@@ -356,7 +356,14 @@ def asked(
 ) -> Any:
     """Return a function that asks the module for ``state`` and returns what it tells Ansible; nothing outlives it."""
     begun: list[Any] = []
-    monkeypatch.setattr(module.Operation, "outlive", begun.append)
+    begin = module.Operation.begin
+
+    def noted(operation: Any) -> None:
+        begun.append(operation)
+        begin(operation)
+
+    monkeypatch.setattr(module.Operation, "begin", noted)
+    monkeypatch.setattr(module.Operation, "outlive", lambda _: None)
     numbers = iter(range(100))
 
     def run(*files: dict[str, Any], state: str = "cached", **more: Any) -> dict[str, Any]:
@@ -364,7 +371,8 @@ def asked(
         with patch_module_args({**args, "operation": f"op-{next(numbers)}"}), pytest.raises(SystemExit):
             module.main()
         # As the end of its process does.
-        os.close(begun.pop().lock)
+        while begun:
+            os.close(begun.pop().lock)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
