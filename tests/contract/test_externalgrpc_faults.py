@@ -66,7 +66,7 @@ def test_many_at_once_never_go_beyond_max_nor_take_a_host_twice(served: Served) 
 
     def increase(client: Autoscaler) -> grpc.StatusCode:
         client.target("web")
-        ready.wait()
+        ready.wait(timeout=60)
         return ended(client.increase, "web", 1)
 
     def watch() -> None:
