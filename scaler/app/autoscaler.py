@@ -119,18 +119,24 @@ def serve(named: str, cluster: Cluster, how: How, say: Callable[[str], None]) ->
         if how.metrics:
             port = doors.enter_context(shown(how.metrics.host, how.metrics.port, pages(groups, counters, worker)))
             say(f"metrics at http://{how.metrics._replace(port=port)}/metrics")
-        worker.start()
         answers = Answers(groups, clock, worker.wake)
-        with listening(str(how.listen), how.certificates, answers, counters.call) as port:
-            say(f"cluster {cluster.name}: the Cluster Autoscaler is answered at {how.listen._replace(port=port)}")
-            notify(f"READY=1\nSTATUS=answering at {how.listen._replace(port=port)}")
-            while not signals.came.wait(_LOOK_SECONDS):
-                if not worker.alive:
-                    raise ScalerError("a thread of the server has ended; see above", hint="systemd starts it anew")
-            notify("STOPPING=1\nSTATUS=finishing what was begun")
-            say("stopping: calls are finished, and a run that goes on stops in order")
-        while not worker.join(_LOOK_SECONDS):
-            pass
+        try:
+            with listening(str(how.listen), how.certificates, answers, counters.call) as port:
+                worker.start()
+                where = how.listen._replace(port=port)
+                say(f"cluster {cluster.name}: the Cluster Autoscaler is answered at {where}")
+                notify(f"READY=1\nSTATUS=answering at {where}")
+                while not signals.came.wait(_LOOK_SECONDS):
+                    if not worker.alive:
+                        raise ScalerError("a thread of the server has ended; see above", hint="systemd starts it anew")
+                notify("STOPPING=1\nSTATUS=finishing what was begun")
+                say("stopping: calls are finished, and a run that goes on stops in order")
+        finally:
+            # A signal has told it already, and a second one would abort the run.
+            if not signals.came.is_set():
+                worker.stop()
+            while not worker.join(_LOOK_SECONDS):
+                pass
     say("stopped")
 
 

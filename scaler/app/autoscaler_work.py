@@ -116,7 +116,7 @@ class Worker:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end of what goes on, at most ``timeout`` seconds; tell whether it has ended."""
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):
             thread.join(timeout)
         return not any(thread.is_alive() for thread in self._threads)
 

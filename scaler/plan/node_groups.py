@@ -6,7 +6,7 @@ Invariants, at every point and after every restart:
 * A wish names its host. A run that is begun a second time is about the same hosts, and a host that has come already
   changes nothing: no increase is ever done twice.
 * The size of a group is the number of its machines that do not leave. Only ``delete`` lets one that is there leave,
-  and none below the group's min.
+  and never so many that fewer than the group's min work.
 """
 
 from __future__ import annotations
@@ -194,6 +194,11 @@ def delete(world: World, ledger: Ledger, group: str, named: Sequence[Named], now
     fewer = sum(not instance.error for instance in leaving)
     if fewer and size - fewer < least:
         raise _below(group, size, least, fewer)
+    running = sum(instance.state == "running" for instance in among)
+    going = sum(instance.state == "running" for instance in leaving)
+    if going and running - going < least:
+        # What only comes may never arrive: it is nothing that one that works could leave for.
+        raise _below(group, running, least, going)
     for instance in leaving:
         trouble = ledger.troubles.get(instance.host)
         if instance.state == "running" and trouble and trouble.until > now:
@@ -214,7 +219,7 @@ def delete(world: World, ledger: Ledger, group: str, named: Sequence[Named], now
 
 def _below(group: str, size: int, least: int, fewer: int) -> RefusedError:
     return RefusedError(
-        "FAILED_PRECONDITION", f"group {group} has size {size} and min {least}: {fewer} fewer are too many"
+        "FAILED_PRECONDITION", f"group {group} has {size} machines and min {least}: {fewer} fewer are too many"
     )
 
 

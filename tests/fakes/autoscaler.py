@@ -19,7 +19,7 @@ class Client:
 
     def __call__(self, method: str, **fields: Any) -> Any:
         request, response = methods()[method]
-        call = self._channel.unary_unary(
+        call: Any = self._channel.unary_unary(
             f"/{SERVICE}/{method}",
             request_serializer=lambda made: made.SerializeToString(),
             response_deserializer=response.FromString,

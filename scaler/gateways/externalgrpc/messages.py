@@ -20,7 +20,7 @@ SERVICE = f"{_PACKAGE}.CloudProvider"
 def _pool() -> DescriptorPool:
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(COMPILED.read_bytes()).file:
-        pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
+        pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 
@@ -34,7 +34,7 @@ def message(name: str, package: str = _PACKAGE) -> Any:  # noqa: ANN401 - the cl
 
 def methods() -> dict[str, tuple[Any, Any]]:
     """Return the service's methods, each with the classes of its request and its response."""
-    service: Any = _POOL.FindServiceByName(SERVICE)  # type: ignore[no-untyped-call]
+    service: Any = _POOL.FindServiceByName(SERVICE)
     return {
         method.name: (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
         for method in service.methods

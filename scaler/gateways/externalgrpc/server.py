@@ -88,7 +88,8 @@ def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
 
     seen = stamps()
 
-    def renewed() -> grpc.ServerCertificateConfiguration | None:
+    # None is grpc's word for "as before", which its types do not know.
+    def renewed() -> Any:  # noqa: ANN401
         nonlocal seen
         # Half of what is renewed may be there; then the old one goes on, and the next handshake looks again.
         try:
@@ -105,7 +106,7 @@ def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
 
 
 def _handler(answers: object, heard: Callable[[Call], None]) -> grpc.GenericRpcHandler:
-    handlers = {}
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for name, (request, _) in methods().items():
         handlers[name] = grpc.unary_unary_rpc_method_handler(
             _answering(name, getattr(answers, name), heard),

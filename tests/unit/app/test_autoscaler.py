@@ -13,8 +13,10 @@ import pytest
 from scaler.app import autoscaler, autoscaler_certificates
 from scaler.app.autoscaler import Endpoint, How
 from scaler.engine.journal import STATE_VARIABLE
+from scaler.engine.ledger import Book
 from scaler.errors import InputError
 from scaler.gateways import notify
+from scaler.plan import node_groups
 from tests.fakes.fleet import FakeChildren, Fleet
 from tests.unit import examples
 
@@ -122,6 +124,20 @@ def test_the_server_tells_systemd_shows_its_pages_and_ends_in_order(
     assert pages["/healthz"] == pages["/readyz"] == "ok\n"
     assert 'scaler_autoscaler_group_target{group="web"} 1\n' in pages["/metrics"]
     assert 'scaler_autoscaler_group_standby{group="batch"} 3\n' in pages["/metrics"]
+
+
+def test_an_address_that_is_taken_is_said_and_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet()
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(autoscaler, "Lookout", Looking(fleet))
+    children = FakeChildren(fleet)
+    monkeypatch.setattr(autoscaler, "ScalerChildren", lambda: children)
+    Book("prod").change(lambda ledger: node_groups.increase(fleet.look(), ledger, "web", 1, fleet.now))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        how = How(Endpoint("127.0.0.1", taken.getsockname()[1]), None)
+        with pytest.raises(InputError, match="cannot be listened on"):
+            autoscaler.serve("prod", fleet.look().cluster, how, lambda _: None)
+    assert children.started == []
 
 
 def test_certificates_go_on_with_the_ca_that_is_there(tmp_path: Path) -> None:
