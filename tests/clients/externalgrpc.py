@@ -6,7 +6,6 @@ as one of a generation does and reads what that one reads; ``look`` is one turn 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
@@ -135,7 +134,7 @@ class Calls:
         """Send a request and return the call that is under way."""
         request, answer = METHODS[method]
         self.made.append(method)
-        call = self._channel.unary_unary(
+        call: Any = self._channel.unary_unary(
             f"/{SERVICE}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=MESSAGES[answer].FromString,
@@ -148,7 +147,7 @@ class Calls:
 
     def raw(self, path: str, body: bytes = b"") -> bytes:
         """Send any bytes to any method."""
-        call = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        call: Any = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
         return bytes(call(body, timeout=self.seconds))
 
 
@@ -179,6 +178,11 @@ class Autoscaler:
         self._groups, self._group_of = None, {}
         self._templates = {}  # they live as long as the groups, and new groups are made
         self.calls("Refresh")
+
+    def fresh(self) -> Self:
+        """Return itself, refreshed."""
+        self.refresh()
+        return self
 
     def groups(self) -> list[Group]:
         if self._groups is None:
@@ -213,7 +217,8 @@ class Autoscaler:
     def options(self, group: str, defaults: Options | None = None) -> Options | None:
         """Return how the group is treated, or None where the provider does not say."""
         told = self._told_options(defaults or Options())
-        return self._optional("NodeGroupGetOptions", self._read_options, id=group, defaults=told)
+        read: Options | None = self._optional("NodeGroupGetOptions", self._read_options, id=group, defaults=told)
+        return read
 
     def increase(self, group: str, delta: int) -> None:
         self.calls("NodeGroupIncreaseSize", id=group, delta=delta)
@@ -227,14 +232,16 @@ class Autoscaler:
 
     def node_price(self, node: KubeNode, begin: int, end: int) -> float | None:
         """Return the price of a Node from ``begin`` to ``end``, seconds since the epoch, or None."""
-        return self._optional("PricingNodePrice", _price, node=node.told(), **self._period(begin, end))
+        price: float | None = self._optional("PricingNodePrice", _price, node=node.told(), **self._period(begin, end))
+        return price
 
     def pod_price(self, name: str, begin: int, end: int) -> float | None:
         pod = MESSAGES["Pod"](metadata={"name": name})
         told: dict[str, Any] = {} if self.generation is Generation.NEW else {"pod": pod}
         if self.generation is not Generation.OLD:
             told["pod_bytes"] = pod.SerializeToString()
-        return self._optional("PricingPodPrice", _price, **told, **self._period(begin, end))
+        price: float | None = self._optional("PricingPodPrice", _price, **told, **self._period(begin, end))
+        return price
 
     def gpu_label(self) -> str:
         """Return the label; the first answer counts for ever."""
@@ -378,13 +385,3 @@ def quantities(told: Mapping[str, Any]) -> dict[str, str]:
 def taints(told: Any) -> set[str]:
     """Return a Node's taints in kubectl's words."""
     return {f"{taint.key}={taint.value}:{taint.effect}" for taint in told.spec.taints}
-
-
-def ids(instances: Iterable[Instance]) -> list[str]:
-    return [one.id for one in instances]
-
-
-def all_distinct(parts: Iterable[Iterable[str]]) -> bool:
-    """Tell whether nothing is named twice."""
-    named = list(itertools.chain.from_iterable(parts))
-    return len(named) == len(set(named))

@@ -66,7 +66,7 @@ def test_many_at_once_never_go_beyond_max_nor_take_a_host_twice(served: Served) 
 
     def increase(client: Autoscaler) -> grpc.StatusCode:
         client.target("web")
-        ready.wait()
+        ready.wait(timeout=60)
         return ended(client.increase, "web", 1)
 
     def watch() -> None:
@@ -93,6 +93,7 @@ def test_many_at_once_never_go_beyond_max_nor_take_a_host_twice(served: Served) 
         client.channel.close()
 
 
+@pytest.mark.long
 def test_increases_and_deletions_of_two_groups_at_once_end_where_they_add_up(served: Served) -> None:
     with served.autoscaler() as autoscaler:
         autoscaler.increase("web", 4)
@@ -199,6 +200,7 @@ def test_a_call_whose_answer_is_lost_has_been_done_once_or_not_at_all(served: Se
     assert len(served.given()) == len(set(served.given())) == 2
 
 
+@pytest.mark.long
 def test_a_caller_that_goes_away_leaves_a_server_that_goes_on(served: Served) -> None:
     served.hold()
     with served.autoscaler() as near:
@@ -235,6 +237,7 @@ def test_killed_in_the_middle_of_an_increase_it_goes_on(served: Served) -> None:
     assert served.group("workers") == {name.rpartition("/")[2] for name in before}
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_a_deletion_it_goes_on(served: Served) -> None:
     with served.autoscaler() as autoscaler:
         autoscaler.increase("web", 2)
@@ -283,6 +286,7 @@ def test_what_was_answered_with_yes_outlives_a_kill(served: Served) -> None:
     assert len(served.group("workers")) == size
 
 
+@pytest.mark.long
 def test_asked_to_end_it_ends_in_order_and_goes_on_later(served: Served) -> None:
     served.hold()
     with served.autoscaler() as autoscaler:

@@ -108,7 +108,7 @@ def test_a_template_is_what_came(driven: Driven, autoscaler: Autoscaler) -> None
     name = min(driven.group("workers"))
     there = driven.cluster.nodes()[name]
     ours = {"disk": "ssd", "scaler.dev/pool": "web"}
-    driven.server.until(lambda: autoscaler.refresh() or autoscaler.template("web"))
+    driven.server.until(lambda: autoscaler.fresh().template("web"))
     template = autoscaler.template("web")
     assert ours.items() <= dict(template.metadata.labels).items()
     assert ours.items() <= there["metadata"]["labels"].items()

@@ -160,7 +160,8 @@ class Served(Server):
             "kubernetes_version": version.removeprefix("v"),
             "kubernetes_arch": architecture,
             "etcd_version": "3.4.23",
-            "api_endpoint": self.api.url.removeprefix("https://"),
+            # An inventory has no address of loopback; nobody goes to these, and kubectl goes where its kubeconfig says.
+            "api_endpoint": "192.0.2.1:6443",
             "pod_cidr": "10.244.0.0/16",
             "service_cidr": "10.9.0.0/24",
             "cluster_dns": "10.9.0.10",
@@ -176,7 +177,7 @@ class Served(Server):
 
         def hosts(pools: dict[str, str]) -> dict[str, Any]:
             return {
-                name: {"ansible_host": f"127.1.0.{next(addresses)}", **({"pool": pool} if pool else {})}
+                name: {"ansible_host": f"192.0.2.{next(addresses)}", **({"pool": pool} if pool else {})}
                 for name, pool in pools.items()
             }
 

@@ -30,7 +30,6 @@ COMMAND = (sys.executable, "-c", "from scaler.cli.main import main; main()")
 # A client of a server that is killed and comes again tries again soon, and never by a proxy.
 CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
