@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from scaler.lab.host import Host
 
-NAME = "test"
+# Labs of one name share everything, so who tests beside others takes another name.
+NAME = os.environ.get("SCALER_TEST_LAB", "test")
 FRONTED = "fronted"
 WORKERS = ("n1", "n2", "n3", "n4")
 SCALER = str(Path(sys.executable).with_name("scaler"))
