@@ -9,6 +9,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -339,10 +340,10 @@ def test_a_load_balancer_is_proven_where_something_gives_out_addresses(workers: 
     front = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "namespace": "default"}}
     with workers.objects({**front, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}):
         give("default", "front")
-        for given, outcome in ((True, "passed"), (False, "failed")):
+        for asked, outcome in ((partial(waits, given=True), "passed"), (partial(waits, given=False), "failed")):
             with ThreadPoolExecutor() as pool:
                 proof = pool.submit(workers.verify, "n1", "--checks", "load-balancer")
-                wait_until(lambda given=given: waits(given=given), "a load balancer is asked for", timeout=60)
+                wait_until(asked, "a load balancer is asked for", timeout=60)
                 assert proof.result().outcomes("n1", outcome) == {"load-balancer"}, proof.result().envelope
             workers.are_gone()
 
