@@ -188,7 +188,8 @@ def test_nothing_of_a_proof_stays(workers: Workers) -> None:
 
 
 def test_an_mtu_that_the_link_does_not_carry_is_told(workers: Workers) -> None:
-    with workers.done("n1", "ip link set host0 mtu 1400", "ip link set host0 mtu 1500"):
+    way = f"{workers.cluster.nodes()['n2']['spec']['podCIDR']} via {workers.cluster.hosts['n2'].address} proto 197"
+    with workers.done("n1", f"ip route change {way} mtu lock 1400", f"ip route change {way}"):
         told = workers.verify("n1", "--peer", "n2", "--checks", "join,full-mtu,full-mtu-back")
     assert "full-mtu" in told.outcomes("n1", "failed")
     assert "a packet of 1500 bytes, the MTU of eth0" in told.checks("n1")["full-mtu"]["reason"]
