@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from scaler.gateways.clock import Clock
     from scaler.gateways.kube import Kube
 
-ACCOUNT_SECONDS = 15.0
+# The controller manager of a busy cluster takes its time.
+ACCOUNT_SECONDS = 45.0
 # kubectl makes some requests a second only, and each of its calls has its time.
 _OBJECTS_AT_ONCE = 50
 

@@ -63,21 +63,25 @@ class Verification:
         self.deadline = self._space.clock.monotonic() + self._seconds
         self._watch = Watch(self._space)
         needed = {part for check in self._chosen for part in _parts_of(check)} | {"main"}
-        objects = [told for name in names for told in self._objects(name, needed)]
+        pods = [told for name in (*names, *peers) for told in self._objects(name, {"main"})]
+        others = [told for name in names for told in self._objects(name, needed - {"main"})]
         # Of a peer only what is talked to.
-        objects += [told for name in peers for told in self._objects(name, needed & {"main", "host"})]
+        others += [told for name in peers for told in self._objects(name, needed & {"host"})]
         self._asked_at = self._space.clock.monotonic()
-        self._space.create(objects)
-        self._wait(names, peers)
+        self._space.create(pods)
+        with Threads(1) as pool:
+            made = pool.submit(self._space.create, others)
+            self._wait(names, peers)
+            made.result()
         seen = {name: self._peer(name) for name in (*names, *peers) if self._runs(name)}
-        others = [name for name in peers if name in seen]
-        if peers and not others:
+        running = [name for name in peers if name in seen]
+        if peers and not running:
             told = "; ".join(f"{name}: {self._why(name)}" for name in peers)
             raise ScalerError(f"no pod starts on any other node to prove the network with: {told}")
         self._watch.widen()
 
         def proven(name: str) -> Proof:
-            with_whom = others or _behind(name, [each for each in names if each in seen])
+            with_whom = running or _behind(name, [each for each in names if each in seen])
             found = self._prove(name, [seen[each] for each in with_whom][: None if self._all_peers else 1], seen)
             heard(found)
             return found
@@ -238,7 +242,8 @@ def _look(check: Look, scene: NodeScene) -> Result:
     if isinstance(said, Absent):
         return Result(check=check.name, group=check.group, outcome="not there", reason=said.what, seconds=seconds)
     outcome = "failed" if said else "passed"
-    return Result(check=check.name, group=check.group, outcome=outcome, reason=said, seconds=seconds)
+    reason = " ".join(said.split())
+    return Result(check=check.name, group=check.group, outcome=outcome, reason=reason, seconds=seconds)
 
 
 def _unstarted(check: Check, why: str, seconds: float) -> Result:
@@ -249,7 +254,7 @@ def _unstarted(check: Check, why: str, seconds: float) -> Result:
 
 
 def _because(result: Result, why: str) -> Result:
-    return result.model_copy(update={"reason": why})
+    return result.model_copy(update={"reason": " ".join(why.split())})
 
 
 def _worst(told: Sequence[Sequence[Result]]) -> list[Result]:

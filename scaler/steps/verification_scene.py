@@ -70,10 +70,6 @@ class NodeScene:
         """Run kubectl in the proof's namespace."""
         return self._space.call(*argv, stdin=stdin)
 
-    def events(self, name: str) -> list[str]:
-        """Return what was told about an object, the newest last."""
-        return self._space.events(name)
-
     def fetch_forwarded(self, part: str, port: int, path: str) -> bytes:
         """Return what a pod's HTTP server answers through kubectl port-forward."""
         return self._space.kube.fetch_forwarded(self._space.namespace, self._name(part), port, path)

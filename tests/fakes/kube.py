@@ -469,7 +469,7 @@ class FakeServer:
 
 
 def _has(told: JsonObject, labels: dict[str, str]) -> bool:
-    return labels.items() <= told["metadata"].get("labels", {}).items()
+    return bool(labels.items() <= told["metadata"].get("labels", {}).items())
 
 
 def _guards(budget: JsonObject, pod: JsonObject) -> bool:

@@ -31,7 +31,6 @@ class FakeScene:
         self.clock = FakeClock()
         self.pods: dict[str, dict[str, Any]] = {}
         self.told: dict[str, list[dict[str, Any]]] = {}
-        self.heard: dict[str, list[str]] = {}
         self.answers: Callable[[str, str, str], str] = lambda _part, _container, _script: ""
         self.passes: Callable[[int], None] = lambda _: None
         self.called: list[tuple[str, ...]] = []
@@ -77,9 +76,6 @@ class FakeScene:
         del stdin
         self.called.append(argv)
         return self.answers("kubectl", "", " ".join(argv))
-
-    def events(self, name: str) -> list[str]:
-        return self.heard.get(name, [])
 
     def fetch_forwarded(self, part: str, port: int, path: str) -> bytes:
         del part, port, path

@@ -9,6 +9,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -187,7 +188,8 @@ def test_nothing_of_a_proof_stays(workers: Workers) -> None:
 
 
 def test_an_mtu_that_the_link_does_not_carry_is_told(workers: Workers) -> None:
-    with workers.done("n1", "ip link set host0 mtu 1400", "ip link set host0 mtu 1500"):
+    way = f"{workers.cluster.nodes()['n2']['spec']['podCIDR']} via {workers.cluster.hosts['n2'].address} proto 197"
+    with workers.done("n1", f"ip route change {way} mtu lock 1400", f"ip route change {way}"):
         told = workers.verify("n1", "--peer", "n2", "--checks", "join,full-mtu,full-mtu-back")
     assert "full-mtu" in told.outcomes("n1", "failed")
     assert "a packet of 1500 bytes, the MTU of eth0" in told.checks("n1")["full-mtu"]["reason"]
@@ -339,10 +341,10 @@ def test_a_load_balancer_is_proven_where_something_gives_out_addresses(workers: 
     front = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "namespace": "default"}}
     with workers.objects({**front, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}):
         give("default", "front")
-        for given, outcome in ((True, "passed"), (False, "failed")):
+        for asked, outcome in ((partial(waits, given=True), "passed"), (partial(waits, given=False), "failed")):
             with ThreadPoolExecutor() as pool:
                 proof = pool.submit(workers.verify, "n1", "--checks", "load-balancer")
-                wait_until(lambda given=given: waits(given=given), "a load balancer is asked for", timeout=60)
+                wait_until(asked, "a load balancer is asked for", timeout=60)
                 assert proof.result().outcomes("n1", outcome) == {"load-balancer"}, proof.result().envelope
             workers.are_gone()
 

@@ -7,6 +7,7 @@ busybox's applets only (sh, date, nc, wc, httpd; ping and nslookup in full ones)
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -125,9 +126,6 @@ class Scene(Protocol):
     def call(self, *argv: str, stdin: str = "") -> str:
         """Run kubectl in the proof's namespace."""
 
-    def events(self, name: str) -> list[str]:
-        """Return what was told about an object, the newest last."""
-
     def fetch_forwarded(self, part: str, port: int, path: str) -> bytes:
         """Return what a pod's HTTP server answers through kubectl port-forward."""
 
@@ -155,7 +153,7 @@ def fetch(address: str, what: str, port: int = PORT) -> str:
     return (
         f"end=$(($(date +%s) + {PATIENCE_SECONDS})); "
         f'until n=$({get}); [ "$n" -ge {BODY_BYTES} ] && exit 0; [ "$(date +%s)" -ge $end ]; do sleep 0.5; done; '
-        f"echo '{what} sent '$n' of {BODY_BYTES} bytes'; exit 1"
+        f"echo {shlex.quote(what)} sent $n of {BODY_BYTES} bytes; exit 1"
     )
 
 

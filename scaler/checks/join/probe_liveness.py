@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from scaler.checks.join import Look, Scene
-from scaler.checks.parts.probed import KINDS
+from scaler.checks.parts.probed import KINDS, told_to_end
 
 SECONDS = 50.0
 
 
 def _look(scene: Scene) -> str:
-    def killed() -> set[str]:
-        told = scene.events(f"probed-{scene.target.number}")
-        return {kind for kind in KINDS if any(f"live-{kind} failed liveness" in line for line in told)}
+    wanted = {f"live-{kind}" for kind in KINDS}
 
-    def restarted() -> set[str]:
-        statuses = (scene.pod("probed") or {}).get("status", {}).get("containerStatuses", ())
-        return {kind for kind in KINDS for s in statuses if s["name"] == f"live-{kind}" and s["restartCount"] > 0}
+    def missing() -> set[str]:
+        return wanted - told_to_end(scene.pod("probed"))
 
-    wanted = set(KINDS)
-    if not scene.until(lambda: restarted() == wanted, SECONDS):
-        return f"no restart after a failed liveness probe by {', '.join(sorted(wanted - restarted()))}"
-    # A container that ends by itself is restarted too.
-    missing = wanted - killed()
-    return f"restarted, and not for its liveness probe by {', '.join(sorted(missing))}" if missing else ""
+    if scene.until(lambda: not missing(), SECONDS):
+        return ""
+    return f"not restarted though the liveness probe fails: {', '.join(sorted(missing()))}"
 
 
 CHECK = Look("probe-liveness", "probes", _look, needs=("main", "probed"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scaler.checks.join import Look, Scene
-from scaler.checks.parts.probed import KINDS
+from scaler.checks.parts.probed import KINDS, told_to_end
 
 SECONDS = 50.0
 
@@ -18,9 +18,8 @@ def _look(scene: Scene) -> str:
     late = [f"start-{kind}" for kind in KINDS]
 
     def over() -> bool:
-        return all(of(name).get("started") or of(name).get("restartCount") for name in late) and bool(
-            of("start-never").get("restartCount")
-        )
+        decided = all(of(name).get("started") or of(name).get("restartCount") for name in late)
+        return decided and "start-never" in told_to_end(scene.pod("probed"))
 
     scene.until(over, SECONDS)
     killed = [name for name in late if of(name).get("restartCount")]
@@ -29,8 +28,7 @@ def _look(scene: Scene) -> str:
     waiting = [name for name in late if not of(name).get("started")]
     if waiting:
         return f"a startup probe that should succeed did not within {SECONDS:g} s: {', '.join(waiting)}"
-    told = scene.events(f"probed-{scene.target.number}")
-    if not of("start-never").get("restartCount") or not any("start-never failed startup" in line for line in told):
+    if "start-never" not in told_to_end(scene.pod("probed")):
         return "a container whose startup probe never succeeds was not killed for it"
     return ""
 

@@ -92,9 +92,9 @@ def service(place: Place, part: str, name: str, **more: Any) -> JsonObject:  # n
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta(place, part, name=name), "spec": what}
 
 
-def until_told(script: str) -> str:
+def until_told(script: str, *, status: int = 0) -> str:
     """Return a script that does this and then waits; as process 1 a shell has to catch the signal to end by itself."""
-    return f"trap 'exit 0' TERM; {script}; while :; do sleep 3600 & wait $!; done"
+    return f"trap 'exit {status}' TERM; {script}; while :; do sleep 3600 & wait $!; done"
 
 
 def serving(port: int = PORT, *, before: str = "") -> str:

@@ -120,7 +120,7 @@ def test_whatever_ends_it_the_namespace_goes(live: FakeSession) -> None:
 def test_a_signal_ends_it_and_the_namespace_goes_and_a_second_one_does_not_keep_it(
     live: FakeSession, number: signal.Signals
 ) -> None:
-    sent = []
+    sent: list[str] = []
 
     def interrupt(argv: Sequence[str]) -> None:
         if list(argv[:2]) == ["apply", "Pod"] or (sent and "delete" in argv[0]):

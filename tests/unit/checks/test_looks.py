@@ -11,6 +11,7 @@ from scaler.checks import join
 from scaler.checks.join import Absent, Facts, JoinCheck, Look
 from scaler.checks.join.cgroup_driver import misplaced
 from scaler.checks.parts import LOG_LINE, Place, parts
+from scaler.checks.parts.probed import TOLD_TO_END
 from tests.fakes.scene import TARGET, FakeScene
 
 if TYPE_CHECKING:
@@ -166,23 +167,23 @@ def test_root_in_a_user_namespace_is_not_root_on_the_host() -> None:
     assert look("user-namespace", scene) == "root of the pod is user 0 of the host"
 
 
-def test_a_restart_counts_only_for_the_probe_that_asked_for_it() -> None:
+ENDED = {"restartCount": 1, "lastState": {"terminated": {"exitCode": TOLD_TO_END}}}
+CRASHED = {"restartCount": 1, "lastState": {"terminated": {"exitCode": 1}}}
+
+
+def test_a_restart_counts_only_where_the_container_was_told_to_end() -> None:
     scene = FakeScene()
-    scene.add("probed", containers={f"live-{kind}": {"restartCount": 1} for kind in ("exec", "tcp", "http")})
-    killed = [f"Killing: Container live-{kind} failed liveness probe, will be restarted" for kind in ("exec", "tcp")]
-    scene.heard["probed-0"] = killed
-    assert look("probe-liveness", scene) == "restarted, and not for its liveness probe by http"
-    scene.heard["probed-0"] = [*killed, "Killing: Container live-http failed liveness probe, will be restarted"]
+    scene.add("probed", containers={f"live-{kind}": ENDED for kind in ("exec", "tcp", "http")})
     assert look("probe-liveness", scene) == ""
-    scene.pods["probed-0"]["status"]["containerStatuses"][1]["restartCount"] = 0
-    assert look("probe-liveness", scene) == "no restart after a failed liveness probe by tcp"
+    for other in (CRASHED, {"restartCount": 0}):
+        scene.add("probed", containers={"live-exec": ENDED, "live-tcp": other, "live-http": ENDED})
+        assert look("probe-liveness", scene) == "not restarted though the liveness probe fails: live-tcp"
 
 
 def started(**changes: dict[str, Any]) -> FakeScene:
     scene = FakeScene()
     late = {f"start-{kind}": {"started": True} for kind in ("exec", "tcp", "http")}
-    scene.add("probed", containers={**late, "start-never": {"started": False, "restartCount": 1}, **changes})
-    scene.heard["probed-0"] = ["Killing: Container start-never failed startup probe, will be restarted"]
+    scene.add("probed", containers={**late, "start-never": {"started": False, **ENDED}, **changes})
     return scene
 
 
@@ -192,8 +193,9 @@ def test_a_startup_probe_holds_back_and_kills() -> None:
     assert look("probe-startup", early) == "killed before its startup probe had succeeded: start-tcp"
     never = started(**{"start-http": {"started": False}})
     assert "did not within 50 s: start-http" in str(look("probe-startup", never))
-    alive = started(**{"start-never": {"started": False, "restartCount": 0}})
-    assert look("probe-startup", alive) == "a container whose startup probe never succeeds was not killed for it"
+    for other in (CRASHED, {"restartCount": 0}):
+        alive = started(**{"start-never": {"started": False, **other}})
+        assert look("probe-startup", alive) == "a container whose startup probe never succeeds was not killed for it"
 
 
 def switched(*, leaves: bool = True, comes_back: bool = True) -> FakeScene:
@@ -337,6 +339,24 @@ def test_the_objects_of_a_part_are_labelled_and_on_their_node_alone(name: str) -
 def test_every_part_that_a_check_needs_is_there() -> None:
     needed = {part for check in join.checks(full=True) for part in check.needs}
     assert needed - {"balanced"} <= set(parts())
+
+
+@pytest.mark.parametrize("side", join.SIDES)
+def test_every_line_is_one_that_a_shell_understands(side: join.Side) -> None:
+    for first in (True, False):
+        target = TARGET._replace(balanced_ip="192.0.2.1", facts=TARGET.facts._replace(balancer="x", outside=("a.b",)))
+        script = join.script(join.lines(join.checks(full=True), side, first=first), target)
+        done = subprocess.run(["sh", "-n", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("part", sorted(parts()))
+def test_every_container_runs_what_a_shell_understands(part: str) -> None:
+    for told in parts()[part].objects(Place("ns", "n1", 0, "busybox")):
+        spec = told["spec"] if told["kind"] == "Pod" else told["spec"].get("template", {}).get("spec", {})
+        for each in spec.get("containers", []):
+            done = subprocess.run(["sh", "-n", *each["command"][1:]], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
