@@ -95,7 +95,12 @@ def ran(host: _Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **args: An
         return {"missing": [] if host.cached or "payload" in given else [digest]}
 
     monkeypatch.setattr(made, "_module", module)
-    monkeypatch.setattr(made, "_send", lambda blobs: host.sent.extend(d for d, _ in blobs) or "/tmp/payload")  # noqa: S108
+
+    def send(blobs: list[tuple[str, Path]]) -> str:
+        host.sent.extend(digest for digest, _ in blobs)
+        return "payload.tar"
+
+    monkeypatch.setattr(made, "_send", send)
     monkeypatch.setattr(made, "_low_level_execute_command", lambda _: {"rc": 0 if host.cached else 1})
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
     made.run(task_vars={})

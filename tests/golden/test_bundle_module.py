@@ -355,6 +355,14 @@ def asked(
     tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Any:
     """Return a function that asks the module for ``state`` and returns what it tells Ansible; nothing outlives it."""
+    begun: list[Any] = []
+    begin = module.Operation.begin
+
+    def noted(operation: Any) -> None:
+        begun.append(operation)
+        begin(operation)
+
+    monkeypatch.setattr(module.Operation, "begin", noted)
     monkeypatch.setattr(module.Operation, "outlive", lambda _: None)
     numbers = iter(range(100))
 
@@ -362,6 +370,9 @@ def asked(
         args = {"files": list(files), "receipt": str(tmp_path / "r.json"), "state": state, **more}
         with patch_module_args({**args, "operation": f"op-{next(numbers)}"}), pytest.raises(SystemExit):
             module.main()
+        # As the end of its process does.
+        while begun:
+            os.close(begun.pop().lock)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
