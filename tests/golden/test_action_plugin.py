@@ -15,7 +15,6 @@ from scaler.gateways.templates import render
 from tests.golden.test_rendered import VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 TEMPLATES = sorted(p.relative_to(assets.TEMPLATES).as_posix() for p in assets.TEMPLATES.rglob("*") if p.is_file())
@@ -95,11 +94,12 @@ def ran(host: _Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **args: An
         host.asked.append(dict(given))
         return {"missing": [] if host.cached or "payload" in given else [digest]}
 
-    def send(blobs: Iterable[tuple[str, Any]]) -> str:
-        host.sent.extend(digest for digest, _ in blobs)
-        return "/tmp/payload"  # noqa: S108 - nothing is written there
-
     monkeypatch.setattr(made, "_module", module)
+
+    def send(blobs: list[tuple[str, Path]]) -> str:
+        host.sent.extend(digest for digest, _ in blobs)
+        return "payload.tar"
+
     monkeypatch.setattr(made, "_send", send)
     monkeypatch.setattr(made, "_low_level_execute_command", lambda _: {"rc": 0 if host.cached else 1})
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
