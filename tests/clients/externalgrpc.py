@@ -6,6 +6,7 @@ as one of a generation does and reads what that one reads; ``look`` is one turn 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
@@ -28,9 +29,21 @@ OUT_OF_RESOURCES, OTHER = 1, 99
 class Generation(Enum):
     """Which fields an autoscaler sends and reads."""
 
+    OLDEST = "before 1.28"
     OLD = "before 1.34"
     BOTH = "1.34"
-    NEW = "from 1.35 on"
+    GAP = "1.35 and 1.36"
+    NEW = "later"
+
+    @property
+    def writes_kubernetes(self) -> bool:
+        """Tell whether it knows the messages that are Kubernetes' own."""
+        return self not in {Generation.GAP, Generation.NEW}
+
+    @property
+    def writes_plain(self) -> bool:
+        """Tell whether it knows those of Protocol Buffers, and bytes."""
+        return self not in {Generation.OLDEST, Generation.OLD}
 
 
 class WouldCrashError(AssertionError):
@@ -103,6 +116,9 @@ class Options:
     zero_or_max: bool = False
     ignore_daemon_sets: bool = False
     partial: bool = False
+
+
+NOTHING = Options(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -215,7 +231,7 @@ class Autoscaler:
         return self._templates[group]
 
     def options(self, group: str, defaults: Options | None = None) -> Options | None:
-        """Return how the group is treated, or None where the provider does not say."""
+        """Return what the provider says of the group, or None where it does not: then the defaults hold."""
         told = self._told_options(defaults or Options())
         read: Options | None = self._optional("NodeGroupGetOptions", self._read_options, id=group, defaults=told)
         return read
@@ -237,8 +253,8 @@ class Autoscaler:
 
     def pod_price(self, name: str, begin: int, end: int) -> float | None:
         pod = MESSAGES["Pod"](metadata={"name": name})
-        told: dict[str, Any] = {} if self.generation is Generation.NEW else {"pod": pod}
-        if self.generation is not Generation.OLD:
+        told: dict[str, Any] = {"pod": pod} if self.generation.writes_kubernetes else {}
+        if self.generation.writes_plain:
             told["pod_bytes"] = pod.SerializeToString()
         price: float | None = self._optional("PricingPodPrice", _price, **told, **self._period(begin, end))
         return price
@@ -294,16 +310,16 @@ class Autoscaler:
 
     def _period(self, begin: int, end: int) -> dict[str, Any]:
         told: dict[str, Any] = {}
-        if self.generation is not Generation.NEW:
+        if self.generation.writes_kubernetes:
             told |= {"startTime": {"seconds": begin}, "endTime": {"seconds": end}}
-        if self.generation is not Generation.OLD:
+        if self.generation.writes_plain:
             told |= {"startTimestamp": {"seconds": begin}, "endTimestamp": {"seconds": end}}
         return told
 
     def _read_template(self, answer: Any) -> Any:
-        if self.generation is not Generation.OLD and answer.nodeBytes:
+        if self.generation.writes_plain and answer.nodeBytes:
             return node(answer.nodeBytes)
-        if self.generation is not Generation.NEW and answer.HasField("nodeInfo"):
+        if self.generation.writes_kubernetes and answer.HasField("nodeInfo"):
             return answer.nodeInfo
         return None
 
@@ -312,37 +328,40 @@ class Autoscaler:
             scaleDownUtilizationThreshold=options.utilization,
             scaleDownGpuUtilizationThreshold=options.gpu_utilization,
         )
-        for name, (old, new) in _DURATIONS.items():
+        for name in _DURATIONS.keys() - self._lacks:
+            old, new = _DURATIONS[name]
             nanoseconds = round(getattr(options, name) * 10**9)
-            if old and self.generation is not Generation.NEW:
+            if old and self.generation.writes_kubernetes:
                 getattr(told, old).duration = nanoseconds
-            if new and self.generation is not Generation.OLD:
+            if self.generation.writes_plain:
                 getattr(told, new).FromNanoseconds(nanoseconds)
-        if self.generation is not Generation.OLD:
-            told.zeroOrMaxNodeScaling = options.zero_or_max
-            told.ignoreDaemonSetsUtilization = options.ignore_daemon_sets
-        if self.generation is Generation.NEW:
-            told.allowNonAtomicScaleUpToMax = options.partial
+        for name in _SWITCHES.keys() - self._lacks:
+            setattr(told, _SWITCHES[name], getattr(options, name))
         return told
 
     def _read_options(self, answer: Any) -> Options | None:
         if not answer.HasField("nodeGroupAutoscalingOptions"):
             return None
         told = answer.nodeGroupAutoscalingOptions
-        found = {name: self._duration(told, old, new) for name, (old, new) in _DURATIONS.items()}
-        return Options(
-            told.scaleDownUtilizationThreshold,
-            told.scaleDownGpuUtilizationThreshold,
+        found = {name: self._duration(told, *_DURATIONS[name]) for name in _DURATIONS.keys() - self._lacks}
+        switches = {name: bool(getattr(told, _SWITCHES[name])) for name in _SWITCHES.keys() - self._lacks}
+        return dataclasses.replace(
+            NOTHING,
+            utilization=told.scaleDownUtilizationThreshold,
+            gpu_utilization=told.scaleDownGpuUtilizationThreshold,
             **found,
-            zero_or_max=told.zeroOrMaxNodeScaling,
-            ignore_daemon_sets=told.ignoreDaemonSetsUtilization,
-            partial=told.allowNonAtomicScaleUpToMax,
+            **switches,
         )
 
+    @property
+    def _lacks(self) -> set[str]:
+        """The options that it has no field for; from a provider that tells options it takes nothing for them."""
+        return _LACKS.get(self.generation, set())
+
     def _duration(self, told: Any, old: str, new: str) -> float:
-        if self.generation is not Generation.OLD and told.HasField(new):
+        if self.generation.writes_plain and told.HasField(new):
             return float(getattr(told, new).ToNanoseconds() / 10**9)
-        if self.generation is Generation.NEW or not old:
+        if not (old and self.generation.writes_kubernetes):
             return 0.0
         if not told.HasField(old):
             raise WouldCrashError(f"{old} is missing")
@@ -354,6 +373,17 @@ _DURATIONS = {
     "unready": ("scaleDownUnreadyTime", "scaleDownUnreadyDuration"),
     "provision": ("MaxNodeProvisionTime", "MaxNodeProvisionDuration"),
     "startup": ("", "maxNodeStartupDuration"),
+}
+_SWITCHES = {
+    "zero_or_max": "zeroOrMaxNodeScaling",
+    "ignore_daemon_sets": "ignoreDaemonSetsUtilization",
+    "partial": "allowNonAtomicScaleUpToMax",
+}
+_LACKS = {
+    Generation.OLDEST: {"provision", "startup", *_SWITCHES},
+    Generation.OLD: {"startup", *_SWITCHES},
+    Generation.BOTH: {"startup", "partial"},
+    Generation.GAP: {"startup", "partial"},
 }
 _STATES = ("unspecified", "running", "creating", "deleting")
 
