@@ -6,13 +6,12 @@ as one of a generation does and reads what that one reads; ``look`` is one turn 
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
+from tests.clients.externalgrpc_generations import Generation, Options, read, written
 from tests.clients.externalgrpc_wire import MESSAGES, METHODS, SERVICE, node
 
 if TYPE_CHECKING:
@@ -24,30 +23,6 @@ PATIENCE_SECONDS = 5.0
 WHY_FAKE = "k8s.io/cluster-autoscaler/fake-node-reason"
 UNREGISTERED, CREATE_ERROR = "unregistered", "create-error"
 OUT_OF_RESOURCES, OTHER = 1, 99
-
-
-class Generation(Enum):
-    """Which fields an autoscaler sends and reads."""
-
-    OLDEST = "before 1.28"
-    OLD = "before 1.34"
-    BOTH = "1.34"
-    GAP = "1.35 and 1.36"
-    NEW = "later"
-
-    @property
-    def writes_kubernetes(self) -> bool:
-        """Tell whether it knows the messages that are Kubernetes' own."""
-        return self not in {Generation.GAP, Generation.NEW}
-
-    @property
-    def writes_plain(self) -> bool:
-        """Tell whether it knows those of Protocol Buffers, and bytes."""
-        return self not in {Generation.OLDEST, Generation.OLD}
-
-
-class WouldCrashError(AssertionError):
-    """An autoscaler of this generation dereferences what is not there, and dies."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +76,6 @@ class Instance:
     def fake(self, why: str) -> KubeNode:
         """Return the Node that the autoscaler makes up for an instance that has none."""
         return KubeNode(self.id, self.id, annotations={WHY_FAKE: why})
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the autoscaler treats a group; durations in seconds."""
-
-    utilization: float = 0.5
-    gpu_utilization: float = 0.5
-    unneeded: float = 600.0
-    unready: float = 1200.0
-    provision: float = 900.0
-    startup: float = 900.0
-    zero_or_max: bool = False
-    ignore_daemon_sets: bool = False
-    partial: bool = False
-
-
-NOTHING = Options(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -232,9 +189,11 @@ class Autoscaler:
 
     def options(self, group: str, defaults: Options | None = None) -> Options | None:
         """Return what the provider says of the group, or None where it does not: then the defaults hold."""
-        told = self._told_options(defaults or Options())
-        read: Options | None = self._optional("NodeGroupGetOptions", self._read_options, id=group, defaults=told)
-        return read
+        sent = written(self.generation, defaults or Options())
+        told: Options | None = self._optional(
+            "NodeGroupGetOptions", lambda answer: read(self.generation, answer), id=group, defaults=sent
+        )
+        return told
 
     def increase(self, group: str, delta: int) -> None:
         self.calls("NodeGroupIncreaseSize", id=group, delta=delta)
@@ -323,68 +282,7 @@ class Autoscaler:
             return answer.nodeInfo
         return None
 
-    def _told_options(self, options: Options) -> Any:
-        told = MESSAGES["NodeGroupAutoscalingOptions"](
-            scaleDownUtilizationThreshold=options.utilization,
-            scaleDownGpuUtilizationThreshold=options.gpu_utilization,
-        )
-        for name in _DURATIONS.keys() - self._lacks:
-            old, new = _DURATIONS[name]
-            nanoseconds = round(getattr(options, name) * 10**9)
-            if old and self.generation.writes_kubernetes:
-                getattr(told, old).duration = nanoseconds
-            if self.generation.writes_plain:
-                getattr(told, new).FromNanoseconds(nanoseconds)
-        for name in _SWITCHES.keys() - self._lacks:
-            setattr(told, _SWITCHES[name], getattr(options, name))
-        return told
 
-    def _read_options(self, answer: Any) -> Options | None:
-        if not answer.HasField("nodeGroupAutoscalingOptions"):
-            return None
-        told = answer.nodeGroupAutoscalingOptions
-        found = {name: self._duration(told, *_DURATIONS[name]) for name in _DURATIONS.keys() - self._lacks}
-        switches = {name: bool(getattr(told, _SWITCHES[name])) for name in _SWITCHES.keys() - self._lacks}
-        return dataclasses.replace(
-            NOTHING,
-            utilization=told.scaleDownUtilizationThreshold,
-            gpu_utilization=told.scaleDownGpuUtilizationThreshold,
-            **found,
-            **switches,
-        )
-
-    @property
-    def _lacks(self) -> set[str]:
-        """The options that it has no field for; from a provider that tells options it takes nothing for them."""
-        return _LACKS.get(self.generation, set())
-
-    def _duration(self, told: Any, old: str, new: str) -> float:
-        if self.generation.writes_plain and told.HasField(new):
-            return float(getattr(told, new).ToNanoseconds() / 10**9)
-        if not (old and self.generation.writes_kubernetes):
-            return 0.0
-        if not told.HasField(old):
-            raise WouldCrashError(f"{old} is missing")
-        return float(getattr(told, old).duration / 10**9)
-
-
-_DURATIONS = {
-    "unneeded": ("scaleDownUnneededTime", "scaleDownUnneededDuration"),
-    "unready": ("scaleDownUnreadyTime", "scaleDownUnreadyDuration"),
-    "provision": ("MaxNodeProvisionTime", "MaxNodeProvisionDuration"),
-    "startup": ("", "maxNodeStartupDuration"),
-}
-_SWITCHES = {
-    "zero_or_max": "zeroOrMaxNodeScaling",
-    "ignore_daemon_sets": "ignoreDaemonSetsUtilization",
-    "partial": "allowNonAtomicScaleUpToMax",
-}
-_LACKS = {
-    Generation.OLDEST: {"provision", "startup", *_SWITCHES},
-    Generation.OLD: {"startup", *_SWITCHES},
-    Generation.BOTH: {"startup", "partial"},
-    Generation.GAP: {"startup", "partial"},
-}
 _STATES = ("unspecified", "running", "creating", "deleting")
 
 

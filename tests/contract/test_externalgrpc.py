@@ -12,13 +12,12 @@ import pytest
 from tests.clients.externalgrpc import (
     CREATE_ERROR,
     Autoscaler,
-    Generation,
     Instance,
     KubeNode,
-    Options,
     quantities,
     taints,
 )
+from tests.clients.externalgrpc_generations import Generation, Options
 from tests.clients.externalgrpc_wire import MESSAGES, METHODS, OPTIONAL, SERVICE, enveloped, node, opened
 from tests.servers.autoscaled import Served
 from tests.servers.autoscaler import credentials, stranger, without_certificate
