@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-from tests.clients.externalgrpc import Autoscaler, Generation, KubeNode, quantities, taints
+from tests.clients.externalgrpc import Autoscaler, KubeNode, quantities, taints
+from tests.clients.externalgrpc_generations import Generation
 from tests.clients.externalgrpc_wire import METHODS
 from tests.servers.autoscaler import Server
 
