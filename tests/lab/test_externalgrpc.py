@@ -62,6 +62,7 @@ def driven(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         if server.process and server.process.poll() is None:
             server.stop()
+        cluster.inventory.write_bytes(cluster.baseline)
         cluster.variables.write_bytes(variables)
         cluster.pristine()
 
