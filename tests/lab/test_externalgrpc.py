@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.lab.conftest import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 POOLS = {"web": {"max": 2, "labels": {"disk": "ssd"}, "taints": ["dedicated=web:NoSchedule"]}}
 HOSTS = ("n1", "n2", "n3")
