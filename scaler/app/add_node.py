@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaler.app import preflight
+from scaler.app import networks, preflight
+from scaler.app.networks import Looked
+from scaler.app.preflight import RUNNING
 from scaler.checks.preflight.system import ARCHITECTURES
 from scaler.errors import InputError, IntegrityError, PreflightError
 from scaler.gateways import kube, kubeconfig
@@ -96,7 +98,7 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     versions_agree(cluster, state)
     stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
     candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
-    findings = _examine(session, candidates, state, stands, progress) if candidates else []
+    findings, living = _examine(session, candidates, state, stands, progress) if candidates else ([], Looked())
     refused: dict[str, str] = {}
     for f in findings:
         if not f.warning:
@@ -104,8 +106,9 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
-    warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
-    return Prepared(add_node.plan(cluster, state, fit, warnings=warnings), tuple(findings), refused)
+    warnings = [*living.warnings, *(f"{f.host}: {f.message}" for f in findings if f.warning)]
+    plan = add_node.plan(cluster, state, fit, warnings=warnings, living=living.living)
+    return Prepared(plan, tuple(findings), refused)
 
 
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
@@ -119,17 +122,19 @@ def _examine(
     state: ClusterState,
     stands: dict[str, Standing],
     progress: Callable[[str], None],
-) -> list[Finding]:
-    """Verify the binaries and probe the hosts, both at once; return what was found about the hosts."""
+) -> tuple[list[Finding], Looked]:
+    """Verify the binaries, read the network, and probe the hosts, all at once; return what was found."""
     cluster = session.cluster
-    with Threads(1) as pool:
+    with Threads(2) as pool:
         verified = pool.submit(_binaries_are_right, session, progress)
+        living = pool.submit(networks.look, session, state, without=[host.name for host in candidates])
         progress(f"examining {', '.join(host.name for host in candidates)}")
         endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
         authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
-        findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
+        findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints, living=living.result)
         verified.result()
-    return [f for f in findings if not (_adopted(stands, f) and f.check in {"leftovers", "ports", "routes"})]
+    found = [f for f in findings if not (_adopted(stands, f) and f.check in RUNNING)]
+    return found, living.result()
 
 
 def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:

@@ -54,6 +54,12 @@ def has_field(version: str, kind: str, field: str) -> bool:
     return first is None or minor(version) >= parts(first)
 
 
+def needs_gate(version: str, gate: str) -> bool:
+    """Tell whether ``version`` has what ``gate`` opens, and has it closed unless told otherwise."""
+    first, opened = _facts()["gated"][gate]
+    return parts(first) <= minor(version) < parts(opened)
+
+
 def _at_or_before(table: dict[str, str], version: str) -> str | None:
     """Return the value of the newest row of ``table`` that is not newer than ``version``."""
     rows = sorted((parts(row), value) for row, value in table.items() if parts(row) <= minor(version))

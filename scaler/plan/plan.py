@@ -35,6 +35,17 @@ class Drain(Value):
     keep_cordon: bool = False
 
 
+class Living(Value):
+    """What the cluster that lives decides for those that join or leave.
+
+    ``follows`` are variables of the roles that a new node takes from the old ones; ``works`` says that the network has
+    something to make, or to take away, in its own API, or a proof of its own.
+    """
+
+    follows: dict[str, str] = Field(default={})
+    works: bool = False
+
+
 class Seen(Value):
     """A host as the plan saw it: what has another uid or machine ID since is another one's, and is left alone.
 
@@ -98,7 +109,7 @@ class Plan(AnyPlan):
 
     ``makes`` is the group that hosts come into, ``leaves`` the one that they go out of, in a plan that takes hosts
     away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that replaces one by another.
-    ``allow_even`` is the operator's own word.
+    ``allow_even`` is the operator's own word; ``follows`` are variables that new nodes take from those that live.
     """
 
     hosts: tuple[Host, ...]
@@ -108,6 +119,7 @@ class Plan(AnyPlan):
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     allow_even: bool = False
+    follows: dict[str, str] = Field(default={})
     seen: dict[NodeName, Seen] = Field(default={})
 
     def host(self, name: str) -> Host:

@@ -28,6 +28,8 @@ FILES = [
     "kube-proxy/config.yaml",
     "kube-apiserver/audit-policy.yaml",
     "kube-apiserver/kube-apiserver.env",
+    "bird/bird.conf",
+    "bird/pod-bird.service",
     "containerd/config.toml",
     "containerd/containerd.service",
     "etcd/etcd.yaml",
@@ -45,11 +47,14 @@ FILES = [
 ]
 VALUES: dict[str, Any] = {
     "bin_dir": "/usr/local/bin",
+    "bird_dir": "/usr/sbin",
     "cgroup_driver": "systemd",
     "cluster_dns": "10.96.0.10",
     "cluster_domain": "cluster.local",
     "cluster_name": "prod",
+    "cni_as_number": 64512,
     "cni_bin_dir": "/opt/cni/bin",
+    "cni_routing": "static",
     "containerd_restrict_oom_score_adj": False,
     "etcd_initial_cluster": "m1=https://10.0.0.1:2380",
     "etcd_initial_cluster_state": "new",
@@ -69,7 +74,8 @@ VALUES: dict[str, Any] = {
     "kube_lb_maxconn": 4000,
     "kube_proxy_conntrack_max_per_core": 32768,
     "kube_proxy_conntrack_min": 131072,
-    "kube_proxy_mode": "iptables",
+    "kube_proxy_ipvs_scheduler": "",
+    "kube_proxy_mode": "",
     "kubelet_environment": ["AWS_EC2_METADATA_DISABLED=true"],
     "kubelet_max_pods": 110,
     "kubelet_status_seconds": 4,
@@ -91,8 +97,8 @@ VALUES: dict[str, Any] = {
 }
 
 
-def rendered(file: str, minor: str) -> str:
-    return render(f"{file}.j2", kubernetes_version=f"{minor}.0", **VALUES)
+def rendered(file: str, minor: str, **changes: Any) -> str:
+    return render(f"{file}.j2", kubernetes_version=f"{minor}.0", **{**VALUES, **changes})
 
 
 def golden(file: str, minor: str) -> Path | None:
@@ -154,6 +160,25 @@ def test_no_flag_of_a_unit_is_given_twice(component: str) -> None:
 def test_every_field_of_the_kubelets_configuration_is_one_that_its_version_knows(minor: str) -> None:
     told = YAML(typ="safe", pure=True).load(rendered("kubelet/config.yaml", minor))
     assert [field for field in told if not versions.has_field(f"{minor}.0", "KubeletConfiguration", field)] == []
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("mode", ["", "iptables", "ipvs", "nftables"])
+def test_kube_proxy_is_told_its_mode_with_what_that_takes(mode: str, minor: str) -> None:
+    text = rendered("kube-proxy/config.yaml", minor, kube_proxy_mode=mode)
+    told = YAML(typ="safe", pure=True).load(text)
+    assert told["mode"] == (mode or "iptables")
+    assert told.get("ipvs") == ({"scheduler": "rr"} if mode == "ipvs" else None)
+    gated = mode == "nftables" and minor in {"1.29", "1.30"}
+    assert told.get("featureGates") == ({"NFTablesProxyMode": True} if gated else None)
+
+
+@pytest.mark.parametrize("routing", ["bgp-mesh", "bgp-reflector"])
+def test_routes_are_followed_for_bird_where_it_tells_them(routing: str) -> None:
+    unit = rendered("routed/pod-routes.service", "1.20", cni_routing=routing)
+    assert f"--routing={routing} --as-number=64512 --birdc=/usr/sbin/birdc\n" in unit
+    assert "RuntimeDirectory=pod-routes\n" in unit
+    assert "--routing" not in rendered("routed/pod-routes.service", "1.20")
 
 
 @pytest.mark.parametrize("minor", MINORS)

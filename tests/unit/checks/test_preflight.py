@@ -7,6 +7,7 @@ import pytest
 from scaler.checks import found
 from scaler.checks.preflight import Subject, examine
 from scaler.model.facts import HostFacts, Listener, Reach, Space
+from scaler.model.network import Network
 from tests.unit.examples import MACHINE, N1, N2, cluster, facts, node, settings, state
 
 OURS = {"cluster": "prod", "node": "n1", "run": "earlier", "ca": "digest"}
@@ -22,6 +23,7 @@ def subject(*, clock: float = 0.0, **changes: Any) -> Subject:
         state=changes.get("state", state(node("w1", "192.0.2.21"))),
         others=changes.get("others", ()),
         ca_digest="digest",
+        network=changes.get("network", Network()),
     )
 
 
@@ -59,6 +61,8 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("kernel", {"resolv_conf": False}, "/etc/resolv.conf is missing"),
     ("leftovers", {"leftovers": ("/etc/cni/net.d",)}, "leftovers of an earlier installation: /etc/cni/net.d"),
     ("leftovers", {"ca_digest": "another"}, "belongs to another cluster"),
+    ("network", {"network": Network(refusals=("it is broken",))}, "it is broken"),
+    ("proxy", {"programs": ()}, "iptables is not installed"),
     ("ports", {"listeners": (Listener(port=10250, process="socat"),)}, "port 10250 (kubelet) is taken by socat"),
     ("ports", {"listeners": (Listener(port=10256, process="kube-proxy"),)}, "is taken by kube-proxy"),
     ("reach", {"reach": GONE}, "cannot reach the API through 192.0.2.10:6443: refused"),
