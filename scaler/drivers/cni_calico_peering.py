@@ -33,11 +33,14 @@ def is_of(peer: Peer, name: str, labels: Mapping[str, str]) -> bool:
     return matches(peer.node_selector, labels) if peer.node_selector else True
 
 
-def peered(network: Calico, host: Host) -> bool:
-    """Tell whether some BGPPeer gives the node of ``host`` somebody to talk to, from either side."""
+def peered(network: Calico, host: Host, *, own: bool = True) -> bool:
+    """Tell whether some BGPPeer gives the node of ``host`` somebody to talk to, from either side.
+
+    Without ``own`` those that name this very node do not count: an earlier run may have made some of them.
+    """
     labels = labels_of(network, host)
     others = [member for member in network.members if member.name != host.name]
-    for peer in network.peers:
+    for peer in (each for each in network.peers if own or each.node != host.name):
         if is_of(peer, host.name, labels) and (peer.address or any(matches(peer.selector, o.labels) for o in others)):
             return True
         if (

@@ -46,6 +46,7 @@ SELECTED = [
     manifests.bgp(mesh=False),
     manifests.peer("to-reflectors", nodeSelector="all()", peerSelector="has(route-reflector)"),
 ]
+# m1 is the reflector of these.
 EXPLICIT = [
     *BASE,
     manifests.bgp(mesh=False),
@@ -218,6 +219,7 @@ def test_without_a_reflector_a_node_would_have_nobody_to_talk_to(kube: Kubectl) 
 
 def test_where_each_node_has_its_own_peers_the_new_one_gets_them_both_ways(kube: Kubectl) -> None:
     kube.create([*EXPLICIT, node("n1", 31), node("n2", 32)])
+    kube.call(["annotate", "nodes", "m1", f"{CLUSTER_ID}=244.0.0.1"])
     before = peers(kube)
     assert DRIVER.join(doors(kube), [N1, N2]) == {}
     both = {("n1", "10.0.0.1"), ("m1", "10.0.0.31"), ("n2", "10.0.0.1"), ("m1", "10.0.0.32")}
@@ -230,6 +232,7 @@ def test_where_each_node_has_its_own_peers_the_new_one_gets_them_both_ways(kube:
 
 def test_what_a_join_made_is_taken_back_and_nothing_else(kube: Kubectl) -> None:
     kube.create([*EXPLICIT, node("n1", 31), node("n2", 32)])
+    kube.call(["annotate", "nodes", "m1", f"{CLUSTER_ID}=244.0.0.1"])
     DRIVER.join(doors(kube), [N1, N2])
     DRIVER.unjoin(doors(kube), N1)
     assert {pair for pair in peers(kube) if "10.0.0.31" in pair or "n1" in pair} == set()

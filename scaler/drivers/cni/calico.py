@@ -115,7 +115,7 @@ class CalicoDriver(Plain):
                 mark = f"{objects.CLUSTER_ID}={peering.cluster_id(network)}"
                 doors.kube.call(["annotate", "nodes", host.name, "--overwrite", mark])
                 doors.kube.call(["label", "nodes", host.name, "--overwrite", *(f"{k}={v}" for k, v in labels.items())])
-            elif not peering.peered(network, host):
+            elif not peering.peered(network, host, own=False):
                 made += peering.missing_peers(network, host)
         if made:
             doors.kube.create(made, apply=True)

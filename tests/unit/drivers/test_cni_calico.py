@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from scaler.drivers import cni_calico_peering as peering
 from scaler.drivers.cni import calico
-from scaler.drivers.cni_calico_objects import ADDRESS, TUNNELS
+from scaler.drivers.cni_calico_objects import ADDRESS, CLUSTER_ID, TUNNELS
 from scaler.errors import PreflightError
 from scaler.model.inventory import Connection, Host
 from tests.fakes.etcd import FakeEtcd
@@ -177,3 +178,48 @@ def test_a_reflector_that_no_selector_knows_is_refused() -> None:
     assert "by which label" in unfit(manifests.bgp(mesh=False), reflector=True)[-1]
     selecting = manifests.peer("p", nodeSelector="all()", peerSelector="has(rr)")
     assert unfit(manifests.bgp(mesh=False), selecting, reflector=True) == []
+
+
+def explicit(*more: JsonObject) -> Any:
+    reflecting = node("m1", 11, annotations={ADDRESS: "192.0.2.11/24", CLUSTER_ID: "244.0.0.1"})
+    theirs = [
+        manifests.peer("w1-m1", node="w1", peerIP="192.0.2.11", asNumber=64512),
+        manifests.peer("m1-w1", node="m1", peerIP="192.0.2.21", asNumber=64512),
+    ]
+    return read(
+        manifests.daemonset(),
+        manifests.config(),
+        manifests.pool(),
+        manifests.bgp(mesh=False),
+        reflecting,
+        node("w1", 21, annotations={ADDRESS: "192.0.2.21/24"}),
+        *theirs,
+        *more,
+    )
+
+
+def missing(network: Any) -> set[tuple[str, str]]:
+    return {(each["spec"]["node"], each["spec"]["peerIP"]) for each in peering.missing_peers(network, N1)}
+
+
+def test_where_each_node_has_its_own_peers_a_new_one_lacks_them_both_ways() -> None:
+    assert missing(explicit()) == {("n1", "192.0.2.11"), ("m1", "192.0.2.31")}
+    half = explicit(manifests.peer("scaler-n1-192-0-2-11", node="n1", peerIP="192.0.2.11", asNumber=64512))
+    assert (peering.peered(half, N1), peering.peered(half, N1, own=False)) == (True, False)
+    assert missing(half) == {("m1", "192.0.2.31")}
+
+
+def test_one_nodes_own_router_is_nobody_elses() -> None:
+    router = manifests.peer("w1-router", node="w1", peerIP="192.0.2.254", asNumber=65000)
+    selected = manifests.peer("all", nodeSelector="all()", peerSelector="has(rr)")
+    labelled = node("r1", 12, annotations={CLUSTER_ID: "244.0.0.1"}, labels={"rr": ""})
+    network = read(
+        manifests.daemonset(),
+        manifests.config(),
+        manifests.pool(),
+        manifests.bgp(mesh=False),
+        router,
+        selected,
+        labelled,
+    )
+    assert peering.peered(network, N1, own=False)
