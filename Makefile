@@ -24,7 +24,8 @@ demo: $(BIN)/.installed packages
 ## make test    every test: linters, units, clouds on loopback, and the lab's real hosts (takes root)
 test: check packages
 	$(BIN)/python -m pytest tests -m "cloud and not long" -n 2 --dist loadscope --durations=5
-	$(BIN)/python -m pytest tests -m "(ansible or lab) and not long" --durations=15
+	$(BIN)/python -m pytest tests -m "alone and not long" --durations=5
+	$(BIN)/python -m pytest tests -m "(ansible or lab) and not alone and not long" -n 2 --dist loadscope --durations=15
 
 ## make check   linters, types, unit tests: for every commit
 check: $(BIN)/.installed

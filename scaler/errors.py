@@ -24,6 +24,8 @@ code    class                meaning
 19      AmbiguousError       a request was sent and its answer was lost: nobody knows whether it was done
 20      NotOfferedError      this cloud does not offer that at all
 21      StillGoingError      the cloud was not done within the time; it goes on, and so does the run when resumed
+30      BusyError            a job did not get the cluster's lock in time, or is running already
+31      NotNowError          a job is not to run now: outside its window, or its time came a second time
 ======  ===================  ==========================================================================
 
 Exit code 2 is also what the command-line parser gives for an unknown option; scripts that need to tell them
@@ -185,8 +187,31 @@ class StillGoingError(CloudError):
     kind = "still-going"
 
 
+class BusyError(ScalerError):
+    """A job waited for the cluster as long as it may, or is at work already."""
+
+    exit_code = 30
+    kind = "busy"
+
+
+class NotNowError(ScalerError):
+    """A job is not to run now."""
+
+    exit_code = 31
+    kind = "not-now"
+
+
 class LabError(ScalerError):
     """The lab on this machine could not be made, used or taken down."""
 
     exit_code = 11
     kind = "lab"
+
+
+def of(exit_code: int) -> type[ScalerError]:
+    """Return the class of error that has ``exit_code``; ScalerError where none has."""
+    kinds = [ScalerError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    # Those of single gateways share the code of the class that they come from, which is found first.
+    return next((kind for kind in kinds if kind.exit_code == exit_code), ScalerError)

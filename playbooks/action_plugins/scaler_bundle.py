@@ -1,8 +1,8 @@
 """Place all files of a host by one task: render here, send only what is not there yet, apply as a whole.
 
-Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply), two on a ``fresh`` host;
-and a short one to say that the result has arrived. A play with the ``scaler_operation`` of one whose connection was
-lost gets that one's result.
+Round trips: one where nothing big is missing, three otherwise (ask, send one archive, apply), two on a ``fresh`` host
+without a cache; and a short one to say that the result has arrived. A play with the ``scaler_operation`` of one whose
+connection was lost gets that one's result.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from scaler.gateways.templates import environment
 _KINDS = ("template", "src", "content", "binary")
 _RECEIPT = "/var/lib/scaler/receipt.json"
 _RESULTS = "/run/scaler"
+_CACHE = "/var/cache/scaler"
 _DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root", "group": "root", "secret": False, "units": []}
 
 
@@ -47,12 +48,14 @@ class ActionModule(ActionBase):
         digests = read_manifest(Path(manifest)) if manifest else {}
         blobs: dict[str, Path] = {}
         wanted = [dict(entry) for entry in args.pop("files", []) if entry.get("when", True)]
+        if args.get("state") == "cached":
+            wanted = [entry for entry in wanted if "binary" in entry]
         args["files"] = [self._file(entry, variables, store, digests, blobs) for entry in wanted]
         args["units"] = [unit for unit in args.get("units", []) if unit.get("when", True)]
         # A play has a task for each of several bundles, and one that takes back another.
         bundle = f"{Path(args.get('receipt', _RECEIPT)).stem}-{args.get('state', 'present')}"
         args["operation"] = f"{variables.get('scaler_operation') or uuid4().hex}-{bundle}"
-        if args.pop("fresh", False) and blobs and not self._task.check_mode:
+        if args.pop("fresh", False) and blobs and not self._task.check_mode and not self._has_a_cache():
             # Nothing can be there yet: one question less.
             args["payload"] = self._send(list(blobs.items()))
         answer = self._module(args, variables)
@@ -64,6 +67,10 @@ class ActionModule(ActionBase):
             self._arrived(args["operation"])
         result.update(answer)
         return result
+
+    def _has_a_cache(self) -> bool:
+        """Tell whether something was brought to the host ahead of time."""
+        return bool(self._low_level_execute_command(f"test -d {_CACHE}")["rc"] == 0)
 
     def _arrived(self, operation: str) -> None:
         """Let the host forget the result; where it cannot be told, the next operation there does."""

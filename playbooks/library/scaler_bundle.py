@@ -13,6 +13,8 @@ description:
   - A file's C(check), a program and its arguments, looks at the new content first, in check mode too; what it refuses
     is not put in place.
   - What was there before is kept and named in a receipt, which O(state=absent) uses to put it back.
+  - With O(state=cached) nothing is put in place. The binaries among O(files) are kept in C(/var/cache/scaler), each by
+    its SHA-256, for a later O(state=present) that then need not be sent them; nothing else stays there.
   - What changes the host goes on when the connection is lost. It is a unit of its own, one at a time on a host; who
     asks for the same O(operation) again gets its result.
 options:
@@ -31,7 +33,7 @@ options:
            default: []}
   operation: {description: Name of this change of this host; one that is asked for again is not done again, type: str,
               required: true}
-  state: {description: Wanted state, type: str, choices: [present, absent], default: present}
+  state: {description: Wanted state, type: str, choices: [present, absent, cached], default: present}
 author: scaler
 """
 
@@ -93,6 +95,11 @@ def digest_of(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return found.hexdigest()
+
+
+def in_cache(digest: str) -> bool:
+    """Tell whether this host has what that SHA-256 says, by its very bytes."""
+    return digest_of(CACHE / digest) == digest
 
 
 def owner_of(file: dict[str, Any]) -> tuple[int, int]:
@@ -242,6 +249,8 @@ class Bundle:
         # What each bundle replaced, by digest; its own directory, since another bundle's receipt is another life.
         self.kept = self.receipt.with_suffix(".kept")
         self.staged: dict[str, Path] = {}
+        # Digests of what need not be sent, since it is here already.
+        self.here: set[str] = set()
         self.made: list[str] = []
         self.new_users: list[str] = []
 
@@ -262,8 +271,9 @@ class Bundle:
     def present(self) -> None:
         """Bring every file and unit to the wanted state."""
         changed = [file for file in self.files if self.differs(file)]
-        missing = [f["sha256"] for f in changed if "content" not in f and not self.module.params["payload"]]
-        missing = [digest for digest in missing if not (CACHE / digest).exists()]
+        binaries = {file["sha256"] for file in changed if "content" not in file}
+        self.here = {digest for digest in binaries if in_cache(digest)}
+        missing = sorted(binaries - self.here) if not self.module.params["payload"] else []
         names = [file["dest"] for file in changed]
         answer: dict[str, Any] = {"changed_files": names, "missing": missing, "payload_bytes": 0}
         if self.module._diff:  # noqa: SLF001 - Ansible's own name for --diff
@@ -323,7 +333,7 @@ class Bundle:
             for file in changed:
                 if "content" in file:
                     self.write(file, [base64.b64decode(file["content"])])
-                elif (CACHE / file["sha256"]).exists():
+                elif file["sha256"] in self.here:
                     with (CACHE / file["sha256"]).open("rb") as source:
                         self.write(file, blocks_of(source))
             if not payload:
@@ -477,6 +487,49 @@ class Bundle:
             if done.returncode != 0:
                 self.fail(f"{name} does not start: {done.stderr.strip()}", log=log_of(name))
         return acted
+
+    # -- cached -------------------------------------------------------------------------------------------------
+
+    def cached(self) -> None:
+        """Keep every binary of the bundle in the host's cache, and nothing that no bundle has any more."""
+        wanted = {file["sha256"]: Path(file["dest"]) for file in self.files if "content" not in file}
+        lacking = [digest for digest in wanted if not in_cache(digest)]
+        old = sorted(path for path in CACHE.iterdir() if path.name not in wanted) if CACHE.is_dir() else []
+        # What a worker has in its place need not be sent to be kept.
+        self.here = {digest for digest in lacking if digest_of(wanted[digest]) == digest}
+        missing = sorted(set(lacking) - self.here) if not self.module.params["payload"] else []
+        changed = bool(lacking or old)
+        names = [str(wanted[digest]) for digest in lacking] + [str(path) for path in old]
+        answer: dict[str, Any] = {"changed_files": names, "missing": missing, "payload_bytes": 0}
+        if self.module.check_mode:
+            self.module.exit_json(changed=changed, **answer)
+        if missing or not changed:
+            self.module.exit_json(changed=False, **answer)
+        self.operation.outlive()
+        answer["payload_bytes"] = self.fill({digest: wanted[digest] for digest in lacking})
+        for path in old:
+            path.unlink()
+        self.module.exit_json(changed=True, **answer)
+
+    def fill(self, lacking: dict[str, Path]) -> int:
+        """Put each of ``lacking`` into the cache, whole or not at all; return the archive's size in bytes."""
+        common = {"mode": "0644", "owner": "root", "group": "root"}
+        entries = [{"dest": str(CACHE / digest), "sha256": digest, **common} for digest in lacking]
+        payload = self.module.params["payload"]
+        try:
+            for entry in entries:
+                if entry["sha256"] in self.here:
+                    with lacking[entry["sha256"]].open("rb") as source:
+                        self.write(entry, blocks_of(source))
+            if payload:
+                self.unpack(payload, [entry for entry in entries if entry["dest"] not in self.staged])
+            self.put(entries)
+            return os.stat(payload).st_size if payload else 0
+        except OSError as e:
+            self.fail(f"cannot write to this host: {e.strerror} ({e.filename}); the cache is as it was")
+        finally:
+            if payload:
+                Path(payload).unlink(missing_ok=True)
 
     # -- absent -------------------------------------------------------------------------------------------------
 
@@ -683,7 +736,7 @@ def main() -> None:
             "pods": {"type": "bool", "default": True},
             "before": {"type": "list", "elements": "list", "default": []},
             "operation": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "cached"], "default": "present"},
         },
         supports_check_mode=True,
     )
@@ -694,10 +747,7 @@ def main() -> None:
     try:
         if not module.check_mode:
             operation.begin()
-        if module.params["state"] == "present":
-            bundle.present()
-        else:
-            bundle.absent()
+        {"present": bundle.present, "absent": bundle.absent, "cached": bundle.cached}[module.params["state"]]()
     except BaseException as e:
         if operation.detached:
             operation.end(e)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app import networks, preflight
 from scaler.app.networks import Looked
-from scaler.app.preflight import RUNNING
 from scaler.checks.preflight.system import ARCHITECTURES
 from scaler.errors import InputError, IntegrityError, PreflightError
 from scaler.gateways import kube, kubeconfig
@@ -20,7 +19,7 @@ from scaler.plan.recipes.add_node import Standing
 from scaler.steps.base import worker_binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from scaler.app.session import Session
     from scaler.checks.preflight import Finding
@@ -39,6 +38,18 @@ class Prepared(NamedTuple):
     plan: Plan
     findings: tuple[Finding, ...]
     refused: dict[str, str]
+
+
+class Examined(NamedTuple):
+    """What each host is to the cluster, what was found about those that are not there yet, and how it all lives."""
+
+    stands: Mapping[str, Standing]
+    findings: tuple[Finding, ...]
+    living: Looked = Looked()
+
+    def of(self, names: Collection[str]) -> tuple[Finding, ...]:
+        """Return what was found about the hosts called ``names``."""
+        return tuple(finding for finding in self.findings if finding.host in names)
 
 
 def choose(cluster: Cluster, names: Sequence[str], new: Sequence[Host], *, to_be: str = "worker") -> tuple[Host, ...]:
@@ -96,9 +107,9 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     progress(f"reading cluster {cluster.name}")
     state = kube.look(session.kube)
     versions_agree(cluster, state)
-    stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
-    candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
-    findings, living = _examine(session, candidates, state, stands, progress) if candidates else ([], Looked())
+    examined = examine(session, hosts, state, progress)
+    candidates = [host for host in hosts if examined.stands[host.name] is not Standing.PRESENT]
+    findings = examined.findings
     refused: dict[str, str] = {}
     for f in findings:
         if not f.warning:
@@ -106,9 +117,16 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
+    planning = planned(session, state, fit, findings, examined.living)
+    return Prepared(planning, tuple(findings), refused)
+
+
+def planned(
+    session: Session, state: ClusterState, hosts: Sequence[Host], findings: Sequence[Finding], living: Looked
+) -> Plan:
+    """Return the plan that adds ``hosts``, which are fit, with what was found about them and about the network."""
     warnings = [*living.warnings, *(f"{f.host}: {f.message}" for f in findings if f.warning)]
-    plan = add_node.plan(cluster, state, fit, warnings=warnings, living=living.living)
-    return Prepared(plan, tuple(findings), refused)
+    return add_node.plan(session.cluster, state, hosts, warnings=warnings, living=living.living)
 
 
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
@@ -116,15 +134,13 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
     return prepare(session, plan.hosts, keep_going=False, progress=progress).plan
 
 
-def _examine(
-    session: Session,
-    candidates: Sequence[Host],
-    state: ClusterState,
-    stands: dict[str, Standing],
-    progress: Callable[[str], None],
-) -> tuple[list[Finding], Looked]:
-    """Verify the binaries, read the network, and probe the hosts, all at once; return what was found."""
+def examine(session: Session, hosts: Sequence[Host], state: ClusterState, progress: Callable[[str], None]) -> Examined:
+    """Verify the binaries, read the network, and probe the hosts that are not there yet; all at once."""
     cluster = session.cluster
+    stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
+    candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
+    if not candidates:
+        return Examined(stands, ())
     with Threads(2) as pool:
         verified = pool.submit(_binaries_are_right, session, progress)
         living = pool.submit(networks.look, session, state, without=[host.name for host in candidates])
@@ -133,8 +149,8 @@ def _examine(
         authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
         findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints, living=living.result)
         verified.result()
-    found = [f for f in findings if not (_adopted(stands, f) and f.check in RUNNING)]
-    return found, living.result()
+    fit = tuple(f for f in findings if not (_adopted(stands, f) and f.check in preflight.RUNNING))
+    return Examined(stands, fit, living.result())
 
 
 def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:
@@ -148,7 +164,7 @@ def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> No
             raise IntegrityError(f"{kubelet.path} says {said!r}", hint="put the right file into the store")
 
 
-def _adopted(stands: dict[str, Standing], finding: Finding) -> bool:
+def _adopted(stands: Mapping[str, Standing], finding: Finding) -> bool:
     """Tell whether the finding is about a host that is a node already: it has a kubelet's files and ports by right."""
     return stands[finding.host] is Standing.ADOPTED
 

@@ -135,5 +135,5 @@ def _plan(
     warnings = () if left or not machines else ("no node is left that takes pods: what moves off waits for one",)
     going = Going(machines, theirs, seen, pods, absent, warnings)
     for pool_id, size in going.sizes().items():
-        recipes.may_have(theirs[pool_id], size, autoscaler, going=True)
+        recipes.may_lose(theirs[pool_id], size, autoscaler)
     return recipes.shrink(session.name, going, drain, max_unavailable=max_unavailable, autoscaler=autoscaler)

@@ -8,7 +8,7 @@ from scaler.app import cloud_removal, pools, scale
 from scaler.engine import history
 from scaler.errors import ConflictError, InputError
 from scaler.model.pools import Operation
-from scaler.plan.plan import Drain
+from scaler.plan.plan import Drain, StepSpec
 from scaler.plan.pool_plan import PoolPlan
 from scaler.plan.recipes import pools as recipes
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from scaler.app.cloud_session import CloudSession
     from scaler.engine.history import Run
+    from scaler.plan.pool_plan import Wants
 
 
 def resumed(session: CloudSession, run: Run, all_runs: Sequence[Run], *, progress: Callable[[str], None]) -> PoolPlan:
@@ -51,13 +52,15 @@ def _again(
             verify=wants.verify is not None,
             known=wants.verify,
         )
-        return scale.prepare(
+        again = scale.prepare(
             session, wants.pool, str(wants.size), how, progress=progress, begun=_begun(run, "set-size")
         )
+        # A rollback goes back to what was there before the first run.
+        return again.model_copy(update={"wants": again.wants.model_copy(update={"had": wants.had})})
     if plan.change == recipes.SHRINK:
         at_once = max((len(s.hosts) for s in plan.steps if s.step == "pool_instances_removed"), default=1)
         names = [host.name for host in plan.hosts if host.name not in others]
-        return cloud_removal.prepare(
+        again = cloud_removal.prepare(
             session,
             names,
             drain,
@@ -66,6 +69,7 @@ def _again(
             progress=progress,
             known=wants.machines,
         )
+        return again.model_copy(update={"warnings": (*again.warnings, *_refilled(session, wants, again.wants))})
     if plan.change == recipes.CREATE and wants.spec:
         spec, verify = wants.spec, wants.verify is not None
         return pools.create(session, spec.name, like=wants.pool, size=spec.size, verify=verify, again=True)
@@ -86,9 +90,23 @@ def _deleted(session: CloudSession, plan: PoolPlan, drain: Drain) -> PoolPlan:
     pool = session.cloud.pool(plan.wants.pool)
     if pool is not None and pool.state != "deleting":
         return pools.delete(session, pool.id, drain)
-    left = tuple(step for step in plan.steps if step.step == "pool_deleted")
+    left = (StepSpec(step="pool_deleted", hosts=(plan.hosts[-1].name,)),)
     units = tuple(host for host in plan.hosts if host.what == "pool")
     return plan.model_copy(update={"hosts": units, "steps": left if pool else (), "seen": {}, "pods": ()})
+
+
+def _refilled(session: CloudSession, first: Wants, again: Wants) -> list[str]:
+    """Say which pools are asked to have more than was to be left: a run that was killed may not have lowered them."""
+    told = []
+    for pool in session.cloud.pools():
+        going = sum(machine.pool == pool.id and bool(machine.instance) for machine in again.machines.values())
+        left = first.sizes.get(pool.id, pool.target) + going
+        if pool.target > left:
+            told.append(
+                f"pool {pool.name} is asked to have {pool.target} nodes, {left} were to be left: others come in place "
+                f"of those that went; scaler scale --pool {pool.name} --to {left} takes away what came last"
+            )
+    return told
 
 
 def _begun(run: Run, change: str) -> Operation | None:

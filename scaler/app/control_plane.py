@@ -85,7 +85,9 @@ def look(
             f"the inventory's etcd_version {cluster.settings.etcd_version} is not the cluster's {wrong[0]}",
             hint="a new member has the minor of the others; correct etcd_version",
         )
-    return Looked(state, table, (*warnings, *etcd_versions.traps(cluster.settings.etcd_version)), living)
+    settings = cluster.settings
+    old = etcd_versions.beside(settings.etcd_version, settings.kubernetes_version)
+    return Looked(state, table, (*warnings, *etcd_versions.traps(settings.etcd_version), *old), living)
 
 
 def _others_are_well(state: EtcdState, going: Collection[str]) -> None:

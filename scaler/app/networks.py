@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import as_completed
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.checks import running
 from scaler.drivers import cni
 from scaler.drivers.cni import Doors
 from scaler.errors import GuardError, ScalerError
-from scaler.gateways.ssh import on_each
 from scaler.gateways.threads import Threads
 from scaler.model import proxy as proxies
 from scaler.model.network import Network
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Host
     from scaler.model.state import ClusterState
 
-# Of these one at least answers; a node that does not costs its timeout only.
+# So many masters and so many workers are asked, at once as many; the first that tells is enough.
 ASKED = 3
+# A node that does not answer is not waited for any longer: others are asked meanwhile, and the run goes on without.
+SECONDS = 12.0
 
 
 class Looked(NamedTuple):
@@ -47,8 +50,12 @@ class Looked(NamedTuple):
 def look(session: Session, state: ClusterState, *, without: Collection[str] = ()) -> Looked:
     """Read the network from its own API, and kube-proxy's mode from nodes that live, ``without`` those named."""
     with Threads(1) as pool:
-        proxy = pool.submit(_proxy, session, state, without)
-        return Looked(network(session), proxy.result())
+        asked = pool.submit(_proxy, session, state, without)
+        seen, proxy = network(session), asked.result()
+    if not proxy.mode and seen.replaces_proxy and not session.cluster.settings.kube_proxy_mode:
+        # No node could be asked, and the network's own configuration tells as well.
+        proxy = proxy.model_copy(update={"mode": "none"})
+    return Looked(seen, proxy)
 
 
 def network(session: Session) -> Network:
@@ -71,23 +78,32 @@ def may_leave(session: Session, names: Sequence[str], state: ClusterState) -> Ne
 
 
 def _proxy(session: Session, state: ClusterState, without: Collection[str]) -> LivingProxy:
-    """Ask masters, and then workers, that are Ready, until one tells."""
-    nodes = [host for host in (*session.cluster.masters, *session.cluster.workers) if _lives(host, state, without)]
-    asked, problems, silent = nodes[:ASKED], [], []
-    for name, told in on_each(asked, lambda host: running.look(session.ssh, host, etcd=False)).items():
-        if isinstance(told, ScalerError):
-            problems.append(told.message)
-        elif "kube-proxy" not in told.components and told.proxy_mode:
-            return LivingProxy(mode="none", host=name, in_pods=True)
-        elif "kube-proxy" not in told.components:
-            silent.append(name)
-        elif told.proxy_mode:
-            return LivingProxy(mode=told.proxy_mode, scheduler=_scheduler(told), host=name)
-        else:
-            problems.append(f"{name}: kube-proxy does not tell its mode")
+    """Ask masters, and then workers, that are Ready, until one tells; one that is silent is not waited for."""
+    groups = (session.cluster.masters, session.cluster.workers)
+    nodes = [host for group in groups for host in [h for h in group if _lives(h, state, without)][:ASKED]]
+    problems, silent = {host.name: f"{host.name}: no answer in {SECONDS:g} s" for host in nodes}, []
+    with Threads(ASKED, leaves=True) as pool, suppress(TimeoutError):
+        asked = {pool.submit(running.look, session.ssh, host, etcd=False): host.name for host in nodes}
+        for future in as_completed(asked, timeout=SECONDS):
+            name = asked[future]
+            try:
+                told = future.result()
+            except ScalerError as e:
+                problems[name] = e.message
+                continue
+            if "kube-proxy" not in told.components and told.proxy_mode:
+                return LivingProxy(mode="none", host=name, in_pods=True)
+            if told.proxy_mode:
+                return LivingProxy(mode=told.proxy_mode, scheduler=_scheduler(told), host=name)
+            if "kube-proxy" in told.components:
+                problems[name] = f"{name}: kube-proxy does not tell its mode"
+            else:
+                del problems[name]
+                silent.append(name)
     if silent and not problems:
         return LivingProxy(mode="none", host=", ".join(silent))
-    return LivingProxy(why="; ".join(problems) or "no node of the inventory is Ready")
+    none = [f"{', '.join(silent)}: no kube-proxy runs there"] if silent else []
+    return LivingProxy(why="; ".join([*problems.values(), *none]) or "no node of the inventory is Ready")
 
 
 def _lives(host: Host, state: ClusterState, without: Collection[str]) -> bool:

@@ -57,7 +57,7 @@ def autoscale(session: CloudSession, ref: str, *, low: int | None, high: int | N
     if least > most:
         raise InputError(f"--min {least} is more than --max {most}")
     on = (not off) if own else pool.autoscaled
-    return recipes.autoscale(session.name, pool, Autoscaling(on=on, min=least, max=most))
+    return recipes.autoscale(session.name, pool, Autoscaling(on=on, min=least, max=most), off=off)
 
 
 def add_masters(session: CloudSession, machines: Sequence[str], *, allow_even: bool) -> PoolPlan:

@@ -39,13 +39,17 @@ def prepare(
     drain: Drain,
     max_unavailable: int,
     dead: bool,
+    to_standby: bool = False,
     progress: Callable[[str], None],
 ) -> Plan:
     """Look at the cluster, at the hosts called ``names`` and at their pods, and return the plan; nothing is changed.
 
-    With ``dead`` each of the hosts is to be proven gone instead. Raises InputError and PreflightError.
+    With ``dead`` each of the hosts is to be proven gone instead; with ``to_standby`` each is to wait for work again.
+    Raises InputError and PreflightError.
     """
     cluster = session.cluster
+    if to_standby:
+        _may_wait(cluster, names, dead=dead)
     progress(f"reading cluster {cluster.name}")
     state = kube.look(session.kube)
     hosts = choose(cluster, state, names, dead=dead)
@@ -56,7 +60,7 @@ def prepare(
     moving = pods_of(session, state, hosts)
     if not dead:
         may_move(moving, drain)
-    return remove_node.plan(
+    plan = remove_node.plan(
         cluster,
         Named(hosts, tuple(host.name for host in hosts) if dead else (), absent),
         seen=seen,
@@ -66,6 +70,7 @@ def prepare(
         warnings=_warnings(cluster, state, hosts, dead=dead),
         network=network.leaves_work,
     )
+    return plan.model_copy(update={"to_standby": to_standby})
 
 
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
@@ -77,8 +82,22 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
         drain=plan.drain or Drain(),
         max_unavailable=at_once,
         dead=bool(plan.dead),
+        to_standby=plan.to_standby,
         progress=progress,
     )
+
+
+def _may_wait(cluster: Cluster, names: Sequence[str], *, dead: bool) -> None:
+    """Refuse for standby what could not wait there: a machine that is gone, or one that has another duty."""
+    if dead:
+        raise InputError("--to-standby is for hosts that live", hint="leave out --to-standby, or --dead")
+    for group in ("etcd", "loadbalancers"):
+        for host in getattr(cluster, group):
+            if host.name in names:
+                raise InputError(
+                    f"{host.name} is one of the {group} in {cluster.hosts_file}: it stays that, and waits for no work",
+                    hint="leave --to-standby out",
+                )
 
 
 def choose(cluster: Cluster, state: ClusterState, names: Sequence[str], *, dead: bool) -> tuple[Host, ...]:

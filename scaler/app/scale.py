@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app import autoscaling, cloud_removal
@@ -74,6 +75,7 @@ def prepare(
 def picked(pool: Pool, instances: Sequence[Instance], nodes: Sequence[Node], size: int) -> dict[str, Instance]:
     """Return the machines that leave, by their Nodes: what never came up first, then what is not well, then the newest.
 
+    Of zones that have as many nodes each, the fullest one gives first.
     Empty where fewer are there than are asked for: then only the number is too high.
     """
     there = [each for each in instances if each.state != "leaving"]
@@ -96,7 +98,13 @@ def picked(pool: Pool, instances: Sequence[Instance], nodes: Sequence[Node], siz
             -made,
         )
 
-    chosen = sorted(there, key=rank)[: len(there) - size]
+    left = sorted(there, key=rank)
+    chosen: list[Instance] = []
+    while len(left) > size:
+        zones = Counter(each.zone for each in left) if pool.per_zone else Counter[str]()
+        fullest = max(zones.values(), default=0)
+        chosen.append(next(each for each in left if zones[each.zone] == fullest))
+        left.remove(chosen[-1])
     return {(node.name if (node := node_of[each.id]) else each.id): each for each in chosen}
 
 

@@ -160,7 +160,7 @@ def any_kubectl_of(cluster: Cluster | CloudCluster) -> Path:
 
 
 @contextmanager
-def any_opened(cluster: Cluster | CloudCluster) -> Iterator[Runner]:
+def any_opened(cluster: Cluster | CloudCluster) -> Iterator[Session | CloudSession]:
     """Open the doors to a cluster of any kind, for what is the same for all."""
     if isinstance(cluster, CloudCluster):
         yield CloudSession(cluster)

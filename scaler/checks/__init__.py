@@ -7,9 +7,9 @@ import pkgutil
 from typing import Any
 
 
-def found(package: str) -> tuple[Any, ...]:
-    """Return the CHECK of each module of ``scaler.checks.<package>``, by the modules' names."""
+def found(package: str, attribute: str = "CHECK") -> tuple[Any, ...]:
+    """Return the ``attribute`` of each module of ``scaler.checks.<package>`` that has it, by the modules' names."""
     parent = importlib.import_module(f"scaler.checks.{package}")
     names = sorted(module.name for module in pkgutil.iter_modules(parent.__path__))
     modules = [importlib.import_module(f"{parent.__name__}.{name}") for name in names]
-    return tuple(module.CHECK for module in modules if hasattr(module, "CHECK"))
+    return tuple(getattr(module, attribute) for module in modules if hasattr(module, attribute))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.checks.preflight import Told
-from scaler.model import versions
+from scaler.model import systems, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 # Their kernels are called old and have much of newer ones.
 _BACKPORTED = {"rhel", "centos", "rocky", "almalinux", "ol", "openeuler", "kylin"}
+
+
+def missing(subject: Subject, program: str, why: str, *, warning: bool = False) -> Iterator[Told]:
+    """Tell that ``program`` is not installed, and how its package is; where programs were not asked for, nothing."""
+    facts, system = subject.facts, systems.of(subject.facts.os_id)
+    if facts.programs is not None and program not in facts.programs:
+        known = program in system.packages
+        remedy = system.install_command(program) if known else "install the distribution's package"
+        yield Told(f"{program} is not installed, {why}", remedy, warning)
 
 
 def lacking(subject: Subject, needs: Needs) -> Iterator[Told]:
@@ -34,8 +43,7 @@ def lacking(subject: Subject, needs: Needs) -> Iterator[Told]:
                     warning=True,
                 )
     for program, what in needs.programs.items():
-        if program not in facts.programs:
-            yield Told(f"{program} is not installed, which {what} needs", "install the distribution's package")
+        yield from missing(subject, program, f"which {what} needs")
     if needs.kernel and versions.parts(facts.kernel) < versions.parts(needs.kernel):
         yield Told(
             f"its kernel is {facts.kernel}, {needs.kernel} is needed by {needs.kernel_for}",

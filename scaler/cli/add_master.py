@@ -42,7 +42,6 @@ def add_master(
 
     Exit code 0: all are there. 4: a host or the cluster is not fit. 5: the change is unsafe. 9: a step failed.
     """
-    from scaler.app import add_master as use_case
     from scaler.app.inventories import read_managed
 
     with reporting("add-master", output) as report:
@@ -59,6 +58,9 @@ def add_master(
                 yes=yes,
             )
             return
+
+    # What opens hosts is imported for a cluster that has some.
+    from scaler.app import add_master as use_case
 
     grow(
         "add-master",

@@ -65,23 +65,28 @@ def add_node(
     Exit code 0: all are there. 2: some made it, some did not. 4: a host is not fit, nothing was touched.
     """
     with reporting("add-node", output) as report:
-        from scaler.app import add_node as use_case
-        from scaler.app import scale as use_scale
         from scaler.app.inventories import read_managed
-        from scaler.app.session import opened, read_cluster
-        from scaler.cli.given import given_host
-        from scaler.engine.lock import locked
 
         found = read_managed(cluster)
         if found is not None:
+            from scaler.app import scale as use_scale
+
             how = use_scale.How(autoscaler or "", rollback, verify=verify)
             _more(report, found, hosts, pool, count, how, plan=plan, yes=yes)
             return
         if pool or not hosts:
             raise InputError(
-                "name the hosts that become workers" if not pool else f"cluster {cluster} has no pools",
-                hint="scaler add-node n2 n3 --cluster prod",
+                "name the hosts that become workers"
+                if not pool
+                else f"{cluster} is a binary cluster, --pool is not for it",
+                hint="scaler add-node n2 n3 --cluster prod; scaler scale picks hosts on standby itself",
             )
+        # What opens hosts is imported for a cluster that has some.
+        from scaler.app import add_node as use_case
+        from scaler.app.session import opened, read_cluster
+        from scaler.cli.given import given_host
+        from scaler.engine.lock import locked
+
         new = given_host(hosts, name=name, user=user, port=port, key=key)
         report.say(f"reading the inventory of {cluster}")
         known = read_cluster(cluster)

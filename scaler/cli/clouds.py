@@ -44,8 +44,8 @@ def managed(cluster: str) -> CloudCluster:
 
     known = read_cluster(cluster)
     raise InputError(
-        f"cluster {known.name} is of kind binary: it has hosts, and no pools",
-        hint="scaler add-node HOST..., or scaler remove-node NODE...",
+        f"cluster {known.name} is of kind binary: its pools are what its inventory says, and no cloud's to change",
+        hint=f"write 'pools' in {known.directory}/group_vars/all.yml; scaler scale changes how many work",
     )
 
 

@@ -1,8 +1,8 @@
-"""``scaler pool``: the node pools of a managed cluster."""
+"""``scaler pool``: the pools of a cluster: a cloud's, or one's own machines'."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,14 @@ from scaler.cli.options import Cluster, Format, PlanOnly, Yes
 from scaler.cli.shrinking import DaemonSets, EmptyDir, Force, KeepCordon, Timeout, drain_of
 from scaler.ui.report import Output, reporting
 
+if TYPE_CHECKING:
+    from scaler.ui.report import Report
+
 Pool = Annotated[str, typer.Argument(metavar="POOL", help="The pool: its name or ID.")]
 
 commands = typer.Typer(
     name="pool",
-    help="The node pools of a managed cluster.",
+    help="The pools of a cluster: a cloud's, or one's own machines'.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -23,28 +26,59 @@ commands = typer.Typer(
 
 @commands.command("list", epilog="Example: scaler pool list --cluster prod-tke")
 def list_pools(cluster: Cluster, output: Format = Output.text) -> None:
-    """List the pools, as the cloud tells them now."""
+    """List the pools, as the cloud tells them now; of a binary cluster, those of its inventory and their nodes."""
     with reporting("pool list", output) as report:
         from scaler.app.cloud_session import CloudSession
+        from scaler.app.inventories import read_managed
         from scaler.ui import pool_outcome
 
-        pools = CloudSession(managed(cluster)).cloud.pools()
+        known = read_managed(cluster)
+        if known is None:
+            _list_machines(report, cluster)
+            return
+        pools = CloudSession(known).cloud.pools()
         data = {"pools": [pool_outcome.row(pool) for pool in pools]}
         report.result(data, lambda: pool_outcome.show_pools(pools))
 
 
 @commands.command(epilog="Example: scaler pool show web --cluster prod-tke")
 def show(pool: Pool, cluster: Cluster, output: Format = Output.text) -> None:
-    """Show one pool and its machines, also those that never became nodes, and why."""
+    """Show one pool and its machines, also those that never became nodes, and why, or that wait on standby."""
     with reporting("pool show", output) as report:
         from scaler.app.cloud_session import CloudSession
+        from scaler.app.inventories import read_managed
         from scaler.ui import pool_outcome
 
-        session = CloudSession(managed(cluster))
+        known = read_managed(cluster)
+        if known is None:
+            _show_machines(report, cluster, pool)
+            return
+        session = CloudSession(known)
         found = session.find(pool)
         machines = session.cloud.instances(found)
         data = {**pool_outcome.row(found), "instances": [each.model_dump(mode="json") for each in machines]}
         report.result(data, lambda: pool_outcome.show_pool(found, machines))
+
+
+def _list_machines(report: Report, cluster: str) -> None:
+    from scaler.app import machine_pools
+    from scaler.app.session import opened, read_cluster
+    from scaler.ui import machine_pools_view
+
+    with opened(read_cluster(cluster)) as session:
+        pools = machine_pools.look(session)
+    data = {"pools": [machine_pools_view.row(pool) for pool in pools]}
+    report.result(data, lambda: machine_pools_view.show_pools(pools))
+
+
+def _show_machines(report: Report, cluster: str, name: str) -> None:
+    from scaler.app import machine_pools
+    from scaler.app.session import opened, read_cluster
+    from scaler.ui import machine_pools_view
+
+    with opened(read_cluster(cluster)) as session:
+        found = machine_pools.find(session, name)
+    report.result(machine_pools_view.whole(found), lambda: machine_pools_view.show_pool(found))
 
 
 @commands.command(epilog="Example: scaler pool create batch --like web --size 3 --cluster prod-tke")

@@ -26,6 +26,8 @@ scaler remove-node n2 n3 --cluster prod --plan
 
 scaler remove-node n2 n3 --cluster prod --timeout 10m --max-unavailable 2 --ignore-daemonsets
 
+scaler remove-node n2 --cluster prod --to-standby
+
 scaler remove-node n4 --cluster prod --dead --yes"""
 
 
@@ -41,6 +43,10 @@ def remove_node(
     keep_cordon: KeepCordon = False,
     max_unavailable: Annotated[int, typer.Option(min=1, help="So many nodes are emptied at once.")] = 1,
     dead: Dead = False,
+    to_standby: Annotated[
+        bool,
+        typer.Option("--to-standby", help="The hosts wait for work again, and keep what makes the next join quick."),
+    ] = False,
     autoscaler: Autoscaler = None,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -52,7 +58,6 @@ def remove_node(
 
     Exit code 0: all are gone. 2: some are, some are not. 4: not fit to be removed, nothing was touched.
     """
-    from scaler.app import remove_node as use_case
     from scaler.app.inventories import read_managed
 
     def drain() -> Drain:
@@ -65,13 +70,24 @@ def remove_node(
         )
 
     def prepare(session: Session, progress: Callable[[str], None]) -> Plan:
+        # What opens hosts is imported for a cluster that has some.
+        from scaler.app import remove_node as use_case
+
         return use_case.prepare(
-            session, nodes, drain=drain(), max_unavailable=max_unavailable, dead=dead, progress=progress
+            session,
+            nodes,
+            drain=drain(),
+            max_unavailable=max_unavailable,
+            dead=dead,
+            to_standby=to_standby,
+            progress=progress,
         )
 
     with reporting("remove-node", output) as report:
         known = read_managed(cluster)
         if known is not None:
+            if to_standby:
+                raise InputError("--to-standby is for hosts of binary clusters", hint="leave it out")
             how = (drain(), max_unavailable, autoscaler or "", dead)
             _fewer(report, known, nodes, how=how, plan=plan, yes=yes)
             return

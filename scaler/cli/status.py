@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,12 +14,14 @@ from scaler.cli.options import Cluster, Format
 from scaler.ui.report import Output, reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import Any
 
-    from scaler.app.session import Session
+    from rich.console import RenderableType
+
+    from scaler.errors import ScalerError
+    from scaler.model.base import Value
     from scaler.model.cloud_cluster import CloudCluster
-    from scaler.model.cloud_status import CloudStatus
-    from scaler.model.status import Status
     from scaler.plan.health import Problem
     from scaler.ui.report import Report
 
@@ -28,6 +32,14 @@ scaler status --cluster prod
 scaler status --cluster prod --watch --every 10
 
 scaler status --cluster prod --output json"""
+
+
+class Look(NamedTuple):
+    """One look at a cluster of either kind: for a person, for a program, and as the end of the command."""
+
+    screen: Callable[[], RenderableType]
+    data: dict[str, Any]
+    error: ScalerError | None = None
 
 
 def status(
@@ -42,77 +54,59 @@ def status(
     """
     with reporting("status", output) as report:
         from scaler.app.inventories import read_managed
-        from scaler.app.session import opened, read_cluster
-        from scaler.app.status import collect, error
-        from scaler.plan.health import problems
-        from scaler.ui import status_view
 
         managed = read_managed(cluster)
-        if managed is not None:
-            _managed(report, managed, every=every if watch else 0)
-            return
-        known = read_cluster(cluster)
-        with opened(known) as session:
+        with closing(_pools(managed, every) if managed else _hosts(cluster, every)) as looks:
             if watch:
-                _watch(report, _looks(session, cluster, every))
+                _watch(report, looks)
                 return
-            seen = collect(session)
-            found = problems(seen)
-            report.result(_data(seen, found), lambda: status_view.show(seen, found), error(seen, found))
+            one = next(looks)
+            report.result(one.data, lambda: _show(one), one.error)
 
 
-def _managed(report: Report, known: CloudCluster, *, every: float) -> None:
-    """Show a managed cluster, again and again where ``every`` says how many seconds lie between."""
+def _pools(known: CloudCluster, every: float) -> Generator[Look]:
+    """Look at a managed cluster, again and again."""
     from scaler.app.cloud_session import CloudSession
     from scaler.app.cloud_status import collect, error
     from scaler.plan.cloud_health import problems
-    from scaler.ui import pool_outcome
+    from scaler.ui.pool_outcome import view
 
     session = CloudSession(known)
-
-    def look() -> tuple[CloudStatus, tuple[Problem, ...], dict[str, object]]:
+    while True:
         seen = collect(session)
         found = problems(seen)
-        told = [problem.model_dump(mode="json") for problem in found]
-        return seen, found, {**seen.model_dump(mode="json"), "problems": told}
-
-    while every and report.heard:
-        seen, found, data = look()
-        if report.output is Output.text:
-            pool_outcome.show_status(seen, found)
-        else:
-            report.line(report.envelope(data, error(seen, found)))
+        yield Look(partial(view, seen, found), _data(seen, found), error(seen, found))
         session.clock.sleep(every)
-    if not every:
-        seen, found, data = look()
-        report.result(data, lambda: pool_outcome.show_status(seen, found), error(seen, found))
 
 
-def _data(seen: Status, found: tuple[Problem, ...]) -> dict[str, object]:
+def _hosts(cluster: str, every: float) -> Generator[Look]:
+    """Look at a cluster of hosts, again and again; the inventory is read anew when it has changed."""
+    from scaler.app.session import opened, read_cluster
+    from scaler.app.status import changed, collect, error
+    from scaler.plan.health import problems
+    from scaler.ui.status_view import view
+
+    with opened(read_cluster(cluster)) as session:
+        while True:
+            seen = collect(session)
+            found = problems(seen)
+            yield Look(partial(view, seen, found), _data(seen, found), error(seen, found))
+            session.clock.sleep(every)
+            if changed(session.cluster):
+                session.cluster = read_cluster(cluster)
+
+
+def _data(seen: Value, found: Sequence[Problem]) -> dict[str, Any]:
     return {**seen.model_dump(mode="json"), "problems": [problem.model_dump(mode="json") for problem in found]}
 
 
-def _looks(session: Session, cluster: str, every: float) -> Iterator[tuple[Status, tuple[Problem, ...]]]:
-    """Look, again and again; the inventory is read anew when it has changed."""
-    from scaler.app.session import read_cluster
-    from scaler.app.status import changed, collect
-    from scaler.plan.health import problems
-
-    while True:
-        seen = collect(session)
-        yield seen, problems(seen)
-        session.clock.sleep(every)
-        if changed(session.cluster):
-            session.cluster = read_cluster(cluster)
-
-
-def _watch(report: Report, looks: Iterator[tuple[Status, tuple[Problem, ...]]]) -> None:
+def _watch(report: Report, looks: Iterator[Look]) -> None:
     """Show each look until Ctrl-C, or until nobody reads any more; both are how a watch ends."""
     try:
         if report.output is Output.text and sys.stdout.isatty():
             _redraw(looks)
-        for seen, found in looks:
-            _print(report, seen, found)
+        for each in looks:
+            _print(report, each)
             if not report.heard:
                 return
     except KeyboardInterrupt:
@@ -122,26 +116,29 @@ def _watch(report: Report, looks: Iterator[tuple[Status, tuple[Problem, ...]]]) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _redraw(looks: Iterator[tuple[Status, tuple[Problem, ...]]]) -> None:
+def _redraw(looks: Iterator[Look]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from scaler.ui.status_view import view
-
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="visible") as live:
-        for seen, found in looks:
-            live.update(view(seen, found), refresh=True)
+        for each in looks:
+            live.update(each.screen(), refresh=True)
 
 
-def _print(report: Report, seen: Status, found: tuple[Problem, ...]) -> None:
-    from scaler.app.status import error
+def _show(look: Look) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(look.screen(), crop=False)
+
+
+def _print(report: Report, look: Look) -> None:
     from scaler.ui.status_view import text
 
     if report.output is Output.text:
-        sys.stdout.write(text(seen, found))
+        sys.stdout.write(text(look.screen()))
         sys.stdout.flush()
     else:
-        report.line(report.envelope(_data(seen, found), error(seen, found)))
+        report.line(report.envelope(look.data, look.error))
 
 
 def register(app: typer.Typer) -> None:

@@ -152,12 +152,9 @@ def pool_body(like: Any, spec: PoolSpec) -> dict[str, Any]:  # noqa: ANN401 - as
     body["nodepool_info"]["name"] = spec.name
     body["scaling_group"]["desired_size"] = spec.size
     body.pop("auto_scaling", None)
-    wanted = spec.autoscaling
-    if wanted is not None and wanted.on:
+    wanted = spec.bounds_like(pool_of(like))
+    if wanted.on:
         body["auto_scaling"] = scaling_body(like, low=wanted.min, high=wanted.max)
-    elif wanted is None and like.auto_scaling and like.auto_scaling.enable:
-        low, high = like.auto_scaling.min_instances or 0, like.auto_scaling.max_instances or 0
-        body["auto_scaling"] = scaling_body(like, low=min(low, spec.size), high=max(high, spec.size))
     return body
 
 

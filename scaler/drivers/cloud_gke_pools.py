@@ -108,8 +108,8 @@ def autoscaling_of(wanted: Autoscaling, now: container.NodePoolAutoscaling) -> c
     )
 
 
-def alike(told: container.NodePool, spec: PoolSpec, count: int) -> container.NodePool:
-    """Return a new pool that is like ``told``, with ``count`` nodes in each zone."""
+def alike(told: container.NodePool, like: Pool, spec: PoolSpec, count: int) -> container.NodePool:
+    """Return a new pool that is like ``told``, which is ``like``, with ``count`` nodes in each zone."""
     made = container.NodePool(told)
     raw = container.NodePool.pb(made)
     for name in _TOLD_ONLY:
@@ -120,8 +120,9 @@ def alike(told: container.NodePool, spec: PoolSpec, count: int) -> container.Nod
     for name in [name for name in raw.config.resource_labels if name.startswith(_OWN_LABELS)]:
         del raw.config.resource_labels[name]
     made.name, made.initial_node_count = spec.name, count
-    if spec.autoscaling is not None:
-        made.autoscaling = autoscaling_of(spec.autoscaling, told.autoscaling)
+    bounds = spec.bounds_like(like)
+    if spec.autoscaling is not None or not like.has(bounds):
+        made.autoscaling = autoscaling_of(bounds, told.autoscaling)
     return made
 
 

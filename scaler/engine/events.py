@@ -28,7 +28,8 @@ class Event(Value):
     """One thing that happened, at a time in UTC.
 
     ``data`` holds the plan in a run's first event, in a step's facts what a later run must know, like an ID, and in a
-    run's last event its ``status``. ``version`` is that of the journal's form, in the first event.
+    run's last event its ``status``. ``version`` is that of the journal's form, in the first event; so is ``job``, the
+    scheduled job that began the run.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Event(Value):
     message: str = ""
     data: dict[str, Any] = Field(default={})
     version: int = 0
+    job: str = ""
 
 
 class Observer(Protocol):

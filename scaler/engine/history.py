@@ -59,6 +59,11 @@ class Run:
         return self.events[0].hosts if self.events else ()
 
     @property
+    def job(self) -> str:
+        """Return the scheduled job that began it, empty where a person did."""
+        return self.events[0].job if self.events else ""
+
+    @property
     def _first(self) -> dict[str, Any]:
         return self.events[0].data if self.events else {}
 

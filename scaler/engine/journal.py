@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from scaler.errors import ScalerError
+from scaler.gateways.commands import JOB_VARIABLE
 from scaler.gateways.files import fsync_directory
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Journal:
         """Write one event; a step's progress is not journalled."""
         if event.kind == "step-progress":
             return
+        if event.kind == "run-started" and (job := os.environ.get(JOB_VARIABLE)):
+            event = event.model_copy(update={"job": job})
         try:
             if event.kind in {"run-started", "step-intent", "undo-intent"}:
                 self._reserve()

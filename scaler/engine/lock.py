@@ -63,10 +63,10 @@ def note_run(cluster: str, run: str) -> None:
 def look(cluster: str) -> Holder | None:
     """Return who holds the lock, None where nobody does; it is looked at, never taken, so nobody is refused by that."""
     holder = _told(cluster)
-    return holder if holder and _is_held(state_dir() / cluster / "lock", holder.pid) else None
+    return holder if holder and is_held(state_dir() / cluster / "lock", holder.pid) else None
 
 
-def _is_held(lock: Path, pid: int) -> bool:
+def is_held(lock: Path, pid: int) -> bool:
     """Look whether any process has a lock on the file; without the kernel's list, whether the holder still runs."""
     try:
         file = lock.stat()

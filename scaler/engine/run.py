@@ -136,13 +136,15 @@ class Engine:
     def _made(self) -> tuple[str, ...]:
         """Return the hosts that have been through all their steps."""
         plan = self._world.plan
-        if self._failed and plan.on_failure == "stop":
+        if self._failed and plan.on_failure in {"stop", "undo-all"}:
             return ()
         out = {*self._waiting(), *self._failed}
         return tuple(host.name for host in plan.hosts if host.name not in out)
 
     def _waiting(self) -> tuple[str, ...]:
         """Return the hosts that have steps before them which were never begun."""
+        if self._failed and self._world.plan.on_failure == "undo-all":
+            return ()
         ahead = {name for spec in self._world.plan.steps if spec not in self._begun for name in spec.hosts}
         return tuple(host.name for host in self._world.plan.hosts if host.name in ahead - set(self._failed))
 
@@ -164,13 +166,20 @@ class Engine:
         for name, reason in failures.items():
             self._failed[name] = reason
             self._tell("host-failed", spec.step, [name], reason)
-        for name in failures if plan.on_failure != "stop" else ():
+        for name in self._given_back(plan, failures):
             self._undo(plan.named(name))
         why = steps.find(spec.step).commits
         if why:
             self._committed |= dict.fromkeys(set(names) - set(failures), why)
         self._tell("step-done", spec.step, [name for name in names if name not in failures])
         return not failures or plan.on_failure == "isolate"
+
+    def _given_back(self, plan: AnyPlan, failures: Iterable[str]) -> list[str]:
+        """Return the hosts that are taken out again where some failed."""
+        failed = list(failures)
+        if plan.on_failure == "undo-all" and failed:
+            return [host.name for host in plan.hosts]
+        return [] if plan.on_failure == "stop" else failed
 
     def _interrupted(self) -> None:
         """Say that the run stops before its next step; what is just being told is told to its end first."""

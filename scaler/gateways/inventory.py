@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from scaler import assets
@@ -22,6 +23,7 @@ from scaler.gateways.places import HOSTS_FILE, find
 from scaler.gateways.process import ProcessError, run
 from scaler.model.base import tell
 from scaler.model.inventory import Cluster, Connection, Host, Settings
+from scaler.plan.standby import natural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,8 +40,10 @@ _CONNECTION = {
     "jump_user": "ssh_jump_user",
     "python": "ansible_python_interpreter",
 }
-# Connection variables of scaler's own; those of Ansible begin with ansible_.
-_OWN = ("ssh_jump", "ssh_jump_user", "kind")
+# What a host says of where it stands.
+_PLACE = ("pool", "failure_domain")
+# Variables of a host that are scaler's own; those of Ansible begin with ansible_.
+_OWN = ("ssh_jump", "ssh_jump_user", "kind", *_PLACE)
 # What stands before the document, up to its "---": YAML's parser does not keep it.
 _HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\n")
 # Ansible tries several plugins on the file; only what the one for YAML says is about it.
@@ -184,14 +188,25 @@ def _put(tree: Any, host: Host, groups: list[str], values: Any = None) -> None: 
             continue
         members = _map(group, "hosts")
         if host.name not in members:
-            members[host.name] = own
+            members.insert(_place_in(members, name, host.name), host.name, own)
         own = {}
+
+
+def _place_in(members: Any, group: str, name: str) -> int:  # noqa: ANN401 - as above
+    """Return where ``name`` goes: to the end, but on standby to its place where hosts stand in order of their names.
+
+    So a file is what it was once those that worked for a while are back.
+    """
+    there = [natural(other) for other in members]
+    if group != "standby" or there != sorted(there):
+        return len(there)
+    return sum(other < natural(name) for other in there)
 
 
 def _map(parent: Any, key: str) -> Any:  # noqa: ANN401 - as above
     """Return the map under ``key``, made where there is none."""
     if parent.get(key) is None:
-        parent[key] = {}
+        parent[key] = CommentedMap()
     return parent[key]
 
 
@@ -257,7 +272,8 @@ def _host(hosts_file: Path, name: str, values: Mapping[str, Any], roles: Mapping
         connection["key"] = (hosts_file.parent / Path(connection["key"]).expanduser()).resolve()
     own = role_variables.checked(f"{hosts_file}: host {name}", values, roles, set(Settings.model_fields))
     try:
-        return Host.model_validate({"name": name, "connection": connection, "variables": own})
+        place = {field: values[field] for field in _PLACE if field in values}
+        return Host.model_validate({"name": name, "connection": connection, "variables": own, **place})
     except ValidationError as e:
         raise tell(f"{hosts_file}: host {name}", e, names={**_CONNECTION, "connection": ""}) from e
 

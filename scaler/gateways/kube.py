@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from scaler.errors import ScalerError, UnreachableError
+from scaler.gateways import forward
 from scaler.gateways.process import Completed, ProcessError, run
 from scaler.gateways.threads import Threads
 from scaler.model.state import ClusterState, Csr, Node
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # kubectl would otherwise send requests for a cluster's network through the operator's proxy.
 WITHOUT_PROXY = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "KUBECONFIG"), "")
 JsonObject = dict[str, Any]
+_FORWARD_SECONDS = 20.0
 _UNREACHABLE = (
     "Unable to connect",
     "was refused",
@@ -57,6 +59,9 @@ class Kube(Protocol):
 
     def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
         """Delete objects; what is not there is no error."""
+
+    def fetch_forwarded(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        """Return what an HTTP server in a pod answers, through kubectl port-forward."""
 
 
 class Kubectl:
@@ -111,6 +116,11 @@ class Kubectl:
         if named:
             where = ["-n", namespace] if namespace else []
             self.call(["delete", kind, *named, *where, "--ignore-not-found", f"--wait={str(wait).lower()}"])
+
+    def fetch_forwarded(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        """Return what an HTTP server in a pod answers, through kubectl port-forward."""
+        argv = [*self._argv, "port-forward", "-n", namespace, f"pod/{pod}", f":{port}", "--address=127.0.0.1"]
+        return forward.fetch(argv, path, timeout=_FORWARD_SECONDS, env=WITHOUT_PROXY)
 
 
 def _refusal(argv: Sequence[str], completed: Completed | None, error: ProcessError) -> ScalerError:

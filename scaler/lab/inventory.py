@@ -98,7 +98,8 @@ def _with(text: str, given: Mapping[str, str]) -> str:
     for name, value in given.items():
         line = f"{name}: {value}"
         there = re.compile(rf"^{name}:.*$", re.MULTILINE)
-        text = there.sub(lambda _, line=line: line, text) if there.search(text) else f"{text}{line}\n"
+        # A backslash in a replacement would mean something else.
+        text = there.sub(line.replace("\\", r"\\"), text) if there.search(text) else f"{text}{line}\n"
     return text
 
 

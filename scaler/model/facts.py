@@ -25,10 +25,11 @@ class Space(Value):
 
 
 class Reach(Value):
-    """Whether an endpoint answered a TLS handshake from the host, and if not, why."""
+    """Whether an endpoint answered a TLS handshake from the host, and if not, why; and the version it tells anybody."""
 
     endpoint: str
     error: str = ""
+    version: str = ""
 
 
 class Link(Value):
@@ -70,7 +71,7 @@ class HostFacts(Value):
     reach: tuple[Reach, ...]
     resolv_conf: bool
     modules: dict[str, Literal["there", "absent", "unknown"]] = Field(default={})
-    programs: tuple[str, ...] = ()
+    programs: tuple[str, ...] | None = None
     links: tuple[Link, ...] = ()
 
     def link_of(self, address: str) -> Link | None:

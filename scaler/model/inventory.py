@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from scaler.model import versions
 from scaler.model.base import Value
+from scaler.model.machine_pools import Carried, MachinePool, PoolName, carried
 from scaler.model.names import (
     Address,
     ArchivePath,
@@ -57,11 +58,15 @@ class Subject(Value):
 class Host(Subject):
     """One machine of the inventory, by the name its Node has or will have.
 
-    ``variables`` are the roles' own variables as they hold for this host.
+    ``variables`` are the roles' own variables as they hold for this host. ``pool`` names one of the cluster's pools,
+    which the host stays in when it goes from standby to the workers and back; ``failure_domain`` is what fails together
+    with it, like a rack.
     """
 
     name: NodeName
     connection: Connection
+    pool: PoolName | None = None
+    failure_domain: PoolName | None = None
     variables: dict[str, JsonValue] = Field(default={})
 
     @property
@@ -117,6 +122,7 @@ class Settings(Value):
     etcd_stall_seconds: int = Field(default=300, ge=1)
     lease_seconds: int = Field(default=60, ge=12)
     reconnect_seconds: int = Field(default=60, ge=0)
+    pools: dict[PoolName, MachinePool] = Field(default={})
 
     @model_validator(mode="after")
     def _the_version_is_known(self) -> Settings:
@@ -191,6 +197,28 @@ class Cluster(Value):
         groups = (self.masters, self.etcd, self.workers, self.loadbalancers, self.standby)
         return {host.name: host for group in groups for host in group}
 
+    def carried_by(self, host: Host, *, master: bool = False) -> Carried:
+        """Return what the Node of ``host`` carries; a master's is in a failure domain too, and in no pool."""
+        return carried(self.settings.pools, None if master else host.pool, host.failure_domain)
+
+    def waiting(self, pool: str | None = None) -> tuple[Host, ...]:
+        """Return the hosts on standby of ``pool``, or all; one that has another duty too is not there to be taken."""
+        busy = {host.name for group in (self.masters, self.etcd, self.loadbalancers) for host in group}
+        return _of_pool(pool, [host for host in self.standby if host.name not in busy])
+
+    def working(self, pool: str | None = None) -> tuple[Host, ...]:
+        """Return the workers of ``pool``, or all, without masters."""
+        masters = {host.name for host in self.masters}
+        return _of_pool(pool, [host for host in self.workers if host.name not in masters])
+
+    @model_validator(mode="after")
+    def _pools_are_known(self) -> Cluster:
+        known = ", ".join(self.settings.pools) or "none"
+        for host in self.hosts().values():
+            if host.pool is not None and host.pool not in self.settings.pools:
+                raise ValueError(f"host {host.name}: pool: {host.pool!r} is not one of the cluster's pools ({known})")
+        return self
+
     @model_validator(mode="after")
     def _nobody_is_there_twice(self) -> Cluster:
         owner: dict[str, str] = {}
@@ -199,3 +227,7 @@ class Cluster(Value):
             if other != host.name:
                 raise ValueError(f"address {host.address} belongs to both {other} and {host.name}")
         return self
+
+
+def _of_pool(pool: str | None, hosts: list[Host]) -> tuple[Host, ...]:
+    return tuple(host for host in hosts if pool in {None, host.pool})

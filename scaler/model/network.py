@@ -27,7 +27,7 @@ MODULES = {
     **{f"ip_vs_{name}": f"IP_VS_{name.upper()}" for name in ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh")},
     **{f"ip_vs_{name}": f"IP_VS_{name.upper()}" for name in ("sed", "nq", "mh", "fo", "ovf")},
 }
-PROGRAMS = ("bird", "birdc", "ipset", "iptables", "nft")
+PROGRAMS = ("bird", "birdc", "conntrack", "ipset", "iptables", "nft")
 REFLECTOR_LABEL = "node-restriction.kubernetes.io/route-reflector"
 """Marks a Node as a reflector of BIRD's. A kubelet may not give itself a label of that prefix."""
 

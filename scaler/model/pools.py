@@ -143,3 +143,8 @@ class PoolSpec(Value):
     name: CloudId
     size: int = Field(ge=0)
     autoscaling: Autoscaling | None = None
+
+    def bounds_like(self, like: Pool) -> Autoscaling:
+        """Return the new pool's bounds: those that are said, else those of ``like``, wide enough for the size."""
+        least, most = min(like.min or 0, self.size), max(like.max or 0, self.size)
+        return self.autoscaling or Autoscaling(on=like.autoscaled, min=least, max=most)

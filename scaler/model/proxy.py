@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scaler.model import versions
+from scaler.model import version_facts, versions
 from scaler.model.base import Value
 from scaler.model.network import Needs
 
@@ -14,9 +14,8 @@ DEFAULT_MODE: Mode = "iptables"
 DEFAULT_SCHEDULER = "rr"
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh", "fo", "ovf")
 
-_NFTABLES_SINCE = (1, 29)
-_IPVS_DEPRECATED = (1, 35)
-_NFTABLES_KERNEL = "5.13"
+# kube-proxy talks to the kernel itself from then on.
+_WITHOUT_CONNTRACK = "1.32"
 
 
 class Living(Value):
@@ -42,7 +41,8 @@ def needs(mode: str, scheduler: str = "") -> Needs:
             return _needs(mode, modules, programs)
         case "nftables":
             found = _needs(mode, ("nf_tables", "nf_conntrack"), ("nft",))
-            return found.model_copy(update={"kernel": _NFTABLES_KERNEL, "kernel_for": "kube-proxy's mode nftables"})
+            kernel = next(row.below for row in version_facts.facts().kernels if row.mode == mode)
+            return found.model_copy(update={"kernel": kernel, "kernel_for": "kube-proxy's mode nftables"})
         case "none":
             return Needs()
         case _:
@@ -56,16 +56,26 @@ def _needs(mode: str, modules: tuple[str, ...], programs: tuple[str, ...]) -> Ne
 
 def refusal(mode: str, version: str) -> str:
     """Say why kube-proxy of ``version`` has no such mode, empty where it has."""
-    if mode == "nftables" and versions.minor(version) < _NFTABLES_SINCE:
-        return f"kube-proxy {version} has no mode nftables, which came with 1.29"
+    row = _row(mode)
+    if row and not versions.there(version, row):
+        return f"kube-proxy {version} has no mode {mode}, which came with {row.since}"
     return ""
 
 
 def warning(mode: str, version: str) -> str:
     """Say what is not settled about ``mode`` in ``version``, empty where all is."""
-    minor = versions.minor(version)
+    row = _row(mode)
     if mode == "nftables" and versions.needs_gate(version, "NFTablesProxyMode"):
         return f"kube-proxy's mode nftables is alpha in {version}: its feature gate is switched on"
-    if mode == "ipvs" and minor >= _IPVS_DEPRECATED:
-        return "kube-proxy's mode ipvs is deprecated since 1.35: nftables is what follows it"
+    if row and versions.reached(version, row.deprecated):
+        return f"kube-proxy's mode {mode} is deprecated since {row.deprecated}: nftables is what follows it"
     return ""
+
+
+def wants_conntrack(mode: str, version: str) -> bool:
+    """Tell whether kube-proxy starts the program conntrack, without which old connections go on to what is gone."""
+    return mode != "none" and not versions.reached(version, _WITHOUT_CONNTRACK)
+
+
+def _row(mode: str) -> version_facts.Row | None:
+    return version_facts.facts().values["kube-proxy"]["proxy-mode"].get(mode)

@@ -53,6 +53,7 @@ class Taint(Told):
     """One taint of a Node."""
 
     key: str = ""
+    value: str = ""
     effect: str
 
 
@@ -68,6 +69,7 @@ class NodeSpec(Told):
 class NodeStatus(Told):
     """status of a Node."""
 
+    allocatable: dict[str, str] = {}
     conditions: tuple[Condition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()
     info: NodeInfo = Field(default=NodeInfo(), alias="nodeInfo")

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from scaler.model.version_facts import facts
+from scaler.model.versions import newest_row, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FIRST_WITH_LEARNERS = (3, 4, 0)
 
 
@@ -33,3 +41,10 @@ def traps(version: str) -> tuple[str, ...]:
     elif (3, 5, 20) <= found < (3, 5, 24) or (3, 6, 0) <= found < (3, 6, 4):
         told.append(f"etcd {version} may carry an unpersisted promotion across an upgrade; newer patches mend it")
     return tuple(told)
+
+
+def beside(version: str, kubernetes: str) -> Iterator[str]:
+    """Tell where etcd ``version`` is older than what a ``kubernetes`` of that version is known to run with."""
+    least = newest_row(facts().etcd_min, kubernetes)
+    if least and parts(version) and parts(version) < parts(least):
+        yield f"etcd {version} is older than Kubernetes {kubernetes} is known to run with: {least} or newer"

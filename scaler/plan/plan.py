@@ -10,6 +10,7 @@ from scaler.model.base import Value
 from scaler.model.inventory import Host, Subject
 from scaler.model.names import NodeName
 from scaler.plan.pods import Leaving
+from scaler.plan.standby import Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,10 +61,10 @@ class AnyPlan(Value):
     """What one run will do, in order, on hosts or in a cloud: what the engine, the journal and the views know.
 
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
-    ``undo`` it is given back and the run ends, with ``stop`` the run ends. ``seen`` proves that a host that leaves is
-    still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are those of ``hosts`` that were proven
-    to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the earlier run that this one goes on
-    with, or takes back.
+    ``undo`` it is given back and the run ends, with ``undo-all`` all are and it ends, with ``stop`` it ends. ``seen``
+    proves that a host that leaves is still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are
+    those of ``hosts`` that were proven to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the
+    earlier run that this one goes on with, or takes back.
     """
 
     change: str
@@ -73,7 +74,7 @@ class AnyPlan(Value):
     present: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     untouched: str = ""
-    on_failure: Literal["isolate", "undo", "stop"] = "isolate"
+    on_failure: Literal["isolate", "undo", "undo-all", "stop"] = "isolate"
     leaves: str = ""
     joins: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
@@ -107,19 +108,23 @@ class AnyPlan(Value):
 class Plan(AnyPlan):
     """What one run will do to hosts.
 
-    ``makes`` is the group that hosts come into, ``leaves`` the one that they go out of, in a plan that takes hosts
-    away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that replaces one by another.
-    ``allow_even`` is the operator's own word; ``follows`` are variables that new nodes take from those that live.
+    ``makes`` is the group that hosts come into, empty where they stay in theirs; ``leaves`` the one that they go out
+    of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that
+    replaces one by another. ``allow_even`` is the operator's own word; ``follows`` are variables that new nodes take
+    from those that live. With ``to_standby`` hosts that leave wait for work again, and keep what they need for it.
+    ``sizing`` is the number that was asked for, where no hosts were named.
     """
 
     hosts: tuple[Host, ...]
     present: tuple[NodeName, ...] = ()
-    makes: Literal["workers", "masters", "etcd"] = "workers"
+    makes: Literal["", "workers", "masters", "etcd"] = "workers"
     leaves: Literal["", "workers", "masters", "etcd"] = ""
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     allow_even: bool = False
     follows: dict[str, str] = Field(default={})
+    to_standby: bool = False
+    sizing: Sizing | None = None
     seen: dict[NodeName, Seen] = Field(default={})
 
     def host(self, name: str) -> Host:

@@ -46,7 +46,8 @@ class Verify(Value):
 class Wants(Value):
     """What a cloud is asked for; only what the change is about is set.
 
-    ``size`` is absolute, ``before`` the target that the plan saw. ``begun`` is the operation of an earlier run that
+    ``size`` is absolute, ``before`` the target that the plan saw, and ``had`` the one before the first run of this
+    change, which a rollback goes back to. ``begun`` is the operation of an earlier run that
     this one goes on with. ``verify`` says whose work is proven. ``machines`` are the instances that leave, by Node;
     ``sizes`` what is left of each pool then.
     """
@@ -54,6 +55,7 @@ class Wants(Value):
     pool: str = ""
     size: int | None = None
     before: int | None = None
+    had: int | None = None
     autoscaling: Autoscaling | None = None
     autoscaler: Autoscaler = ""
     spec: PoolSpec | None = None

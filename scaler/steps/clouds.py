@@ -14,7 +14,7 @@ from scaler.errors import (
     StillGoingError,
 )
 from scaler.gateways.clock import wait_until
-from scaler.model.pools import Progress
+from scaler.model.pools import Operation, Progress
 from scaler.steps.world import AnyWorld
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from scaler.drivers.cloud import Cloud
     from scaler.model.cloud_cluster import CloudCluster
-    from scaler.model.pools import Operation, Pool, Trouble
+    from scaler.model.pools import Pool, Trouble
     from scaler.model.state import Node
     from scaler.plan.pool_plan import PoolPlan
 
@@ -34,7 +34,8 @@ class CloudWorld(AnyWorld):
     """Everything a step in a cloud may use; ``poll_seconds`` and ``wait_seconds`` are how often and how long it asks.
 
     ``progress`` is what came of the last change of a size: what the cloud gave up on, and why. ``unproven`` are the
-    Nodes that failed the checks of a join.
+    Nodes that failed the checks of a join. ``ending`` are Nodes whose machines the cloud was asked to end, or may have
+    been: they are not opened again.
     """
 
     cluster: CloudCluster
@@ -45,6 +46,7 @@ class CloudWorld(AnyWorld):
     version: str
     progress: Progress = field(default_factory=lambda: Progress(state="done"))
     unproven: list[Node] = field(default_factory=list)
+    ending: set[str] = field(default_factory=set)
 
     @property
     def api_version(self) -> str:
@@ -150,6 +152,28 @@ def once_surely(
         if not again or not isinstance(e, AmbiguousError):
             raise
     return send()
+
+
+def sized_surely(world: CloudWorld, pool: Pool, size: int) -> Operation:
+    """Ask for ``size``, bound to what was seen of ``pool``; raises ConflictError where somebody was faster."""
+
+    def done() -> Operation | None:
+        now = must_find(world, pool.id)
+        if now.target == size:
+            return as_wanted(world, now, size)
+        if now.target != pool.target:
+            raise ConflictError(
+                f"pool {pool.name} had {pool.target} nodes when {size} were asked for, and {now.target} now",
+                hint="somebody changed it meanwhile; look, and run the same command again",
+            )
+        return None
+
+    return once_surely(world, lambda: world.cloud.set_size(pool, size), done, again=True)
+
+
+def as_wanted(world: CloudWorld, pool: Pool, size: int) -> Operation:
+    """Return an operation that is done when the pool has ``size``, whoever asked for it."""
+    return Operation(change="set-size", pool=pool.id, target=size, started=world.clock.now())
 
 
 def partial(message: str, hint: str) -> PartialError:

@@ -1,4 +1,7 @@
-"""Give the hosts back as they were before they joined; a dead one keeps what it has, which is told."""
+"""Give the hosts back as they were before they joined; a dead one keeps what it has, which is told.
+
+What was brought to a host ahead of time stays there, and one that goes on standby keeps what it needs to join again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError
 from scaler.gateways.ssh import on_each
 from scaler.steps.base import Irreversible, played
+from scaler.steps.hosts_prefetched import CACHE, has_everything, prefetch
 from scaler.steps.leaving import look_at, not_ours, seen
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ class HostsWiped(Irreversible):
         """Tell what the step will do."""
         del settings
         lines = ["prove that it is the same machine; stop its units, end its containers, unmount, put its files back"]
+        if plan.leaves == "workers":
+            kept = "its binaries and images are kept in" if plan.to_standby else "what was prefetched stays in"
+            lines.append(f"{kept} {CACHE}, so that it joins again in seconds; no key is there")
         return lines + [f"{name} is dead: {_kept(plan)}" for name in plan.dead]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
@@ -52,12 +59,21 @@ class HostsWiped(Irreversible):
         living = world.plan.living(hosts)
         proofs = on_each(living, lambda host: self._proof(world, host))
         failures = {n: p.message if isinstance(p, ScalerError) else p for n, p in proofs.items() if p}
+        if world.plan.to_standby:
+            self._keep(world, [host for host in living if host.name not in failures])
         for playbook in REMOVALS[world.plan.leaves or "workers"]:
             group = GROUPS[playbook]
             left = [host for host in living if host.name not in failures]
             claims = {h.name: {"scaler_claim": {"cluster": world.cluster.name, "node": h.name}} for h in left}
             failures |= played(world, playbook, group, left, claims) if left else {}
         return failures
+
+    def _keep(self, world: World, hosts: Sequence[Host]) -> None:
+        """Let each host keep what it needs to join again, while that is in its place and need not be sent."""
+        settings = world.cluster.settings
+        whole = on_each(hosts, lambda host: has_everything(world.ssh, host, world.store, settings))
+        told = prefetch(world, "workers", [host for host in hosts if whole[host.name] is not True])
+        world.later |= {name: f"it joins again with all its files sent: {why}" for name, why in told.items()}
 
     def _proof(self, world: World, host: Host) -> str:
         """Return why ``host`` must not be cleaned."""

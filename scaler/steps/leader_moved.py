@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
+from scaler.steps.api_servers_held import api_servers_held
 from scaler.steps.base import Irreversible
 from scaler.steps.voters import peer_url
 
@@ -28,7 +29,10 @@ class LeaderMoved(Irreversible):
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
         del plan, settings
-        return ["if it leads: move-leader, asked of it, to the healthy voter that has applied most"]
+        return [
+            "if it leads: move-leader, asked of it, to the healthy voter that has applied most",
+            "the API servers stand still meanwhile, for a quarter of a second, so that no write is dropped",
+        ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Move it, and look who leads."""
@@ -53,7 +57,8 @@ class LeaderMoved(Irreversible):
                 why = f"{heir.called} did not take over"
                 world.say(f"{own.called} leads; {heir.called} takes over")
                 world.note({"intent": "move leader", "from": own.hex, "to": heir.hex})
-                world.etcd.move_leader(own, heir)
+                with api_servers_held(world, world.plan.living(world.masters)):
+                    world.etcd.move_leader(own, heir)
             except StepError:
                 raise
             except ScalerError as e:

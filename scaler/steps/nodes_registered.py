@@ -8,6 +8,7 @@ from scaler.drivers import cni
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import nodes
 from scaler.model import versions
+from scaler.model.machine_pools import carried
 from scaler.plan.recipes.add_node import RUN_ANNOTATION
 from scaler.steps.verification_objects import verification_namespace
 
@@ -30,9 +31,13 @@ class NodesRegistered:
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
-        del plan
         cidr = f", wait for its pod CIDR out of {settings.pod_cidr}" if cni.of(settings.cni).needs_pod_cidr else ""
-        return [f"create the Node object, cordoned until it is proven{cidr}"]
+        lines = [f"create the Node object, cordoned until it is proven{cidr}"]
+        for host in plan.hosts:
+            told = carried(settings.pools, host.pool if plan.makes == "workers" else None, host.failure_domain)
+            words = [*(f"{key}={value}" for key, value in told.labels.items()), *(taint.told for taint in told.taints)]
+            lines += [f"{host.name} carries {', '.join(words)}"] if words else []
+        return lines
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Create what is missing, cordon what an earlier run left; then wait for the pod CIDRs."""
@@ -77,8 +82,11 @@ class NodesRegistered:
 
 def _node(world: World, host: Host) -> dict[str, Any]:
     spec: dict[str, Any] = {"unschedulable": True}
-    labels = {"kubernetes.io/hostname": host.name}
-    if world.is_master(host):
+    is_master = world.is_master(host)
+    place = world.cluster.carried_by(host, master=is_master)
+    labels = {"kubernetes.io/hostname": host.name, **place.labels}
+    taints: list[dict[str, str]] = [taint.model_dump(exclude_defaults=True) for taint in place.taints]
+    if is_master:
         # kubelet may not give itself role labels; up to 1.24 tools look for either key (RN 1.20, 1.24).
         labels["node-role.kubernetes.io/control-plane"] = ""
         key = "node-role.kubernetes.io/control-plane"
@@ -86,7 +94,9 @@ def _node(world: World, host: Host) -> dict[str, Any]:
             labels["node-role.kubernetes.io/master"] = ""
             key = "node-role.kubernetes.io/master"
         if not world.cluster.settings.master_is_worker:
-            spec["taints"] = [{"key": key, "effect": "NoSchedule"}]
+            taints.append({"key": key, "effect": "NoSchedule"})
+    if taints:
+        spec["taints"] = taints
     metadata = {"name": host.name, "labels": labels, "annotations": {RUN_ANNOTATION: world.run}}
     # Kubelets (1.20 for one) write into these maps without looking whether they are there, and the controller manager's
     # node lifecycle reads the Ready condition of every node likewise: both panic where they find none.

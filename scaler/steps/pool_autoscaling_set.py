@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError
-from scaler.model.pools import Operation
+from scaler.model.pools import Autoscaling, Operation
 from scaler.steps import clouds
 from scaler.steps.world import Irreversible
 
@@ -29,17 +29,23 @@ class PoolAutoscalingSet(Irreversible):
         if wanted is None:
             return []
         bounds = f"between {wanted.min} and {wanted.max} nodes"
-        return [
-            f"{bounds}, autoscaler on" if wanted.on else f"autoscaler off; {bounds}, where the cloud has bounds then"
-        ]
+        if wanted.on:
+            return [f"{bounds}, autoscaler on"]
+        if plan.wants.autoscaler == "disable":
+            return [f"autoscaler off; {bounds}, where the cloud has bounds then"]
+        return [f"{bounds}; whether an autoscaler moves it is not this cloud's to say"]
 
     def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:
         """Set them, unless they are so."""
-        wants, what = world.plan.wants, f"bounds of pool {hosts[0].name}"
+        del hosts
+        wants = world.plan.wants
         if wants.autoscaling is None:
             raise ScalerError("the plan has no bounds")
-        wanted = wants.autoscaling
         pool = clouds.must_find(world, wants.pool)
+        wanted, what = wants.autoscaling, f"bounds of pool {pool.name}"
+        if world.plan.leaves and wanted.on:
+            # Some may have stayed, or come: pinned is what is there, since bounds below it would end machines.
+            wanted = Autoscaling(on=True, min=pool.target, max=pool.target)
         if pool.has(wanted):
             return {}
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.errors import AmbiguousError
+from scaler.errors import AmbiguousError, ConflictError, StepError
 from scaler.gateways.kube import nodes
 from scaler.model.pools import Operation
 from scaler.steps import clouds
 from scaler.steps.leaving import is_same
-from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from scaler.steps.world import Failures
 
 
-class PoolInstancesRemoved(Irreversible):
+class PoolInstancesRemoved:
     """The machines are gone, their Nodes too, and each pool has the size of what is left."""
 
     title = "End the machines"
@@ -46,18 +45,31 @@ class PoolInstancesRemoved(Irreversible):
         world.kube.delete("nodes", left)
         return failures
 
+    def undo(self, world: CloudWorld, host: Unit) -> None:
+        """Let the Node be opened where the cloud refused; raises StepError where its machine ends, or may do so."""
+        if host.name in world.ending:
+            raise StepError("the cloud was asked to end its machine, and may be at it")
+
     def end(self, world: CloudWorld, pool: Pool, machines: Mapping[str, str]) -> Failures:
         """End ``machines``, which are Nodes' names by instance, and let the size go down with them."""
         there = [each for each in world.cloud.instances(pool) if each.id in machines]
         going = [each for each in there if each.state != "leaving"]
-        operation = self._asked(world, pool, going)
+        names = {machines[each.id] for each in there}
+        try:
+            operation = self._asked(world, pool, going)
+        except AmbiguousError:
+            world.ending |= names
+            raise
         if operation is None and there:
             operation = self._lost(world, pool, [each.id for each in there])
         failures: Failures = {}
         if operation is not None:
+            world.ending |= names
             progress = clouds.watched(world, clouds.asked(world, operation), f"pool {pool.name}")
             refused = {t.what: t.sentence for t in (*operation.troubles, *progress.troubles) if t.what in machines}
             failures = {machines[instance]: why for instance, why in refused.items()}
+            unknown = {t.what for t in operation.troubles if t.code == AmbiguousError.kind}
+            world.ending -= {machines[instance] for instance in refused if instance not in unknown}
             if not refused:
                 clouds.must_succeed(progress, operation, f"pool {pool.name}")
         ended = sum(each.id in machines and machines[each.id] not in failures for each in going)
@@ -88,12 +100,24 @@ class PoolInstancesRemoved(Irreversible):
         return Operation(change="remove-instances", pool=pool.id, instances=tuple(names), started=world.clock.now())
 
     def _lower(self, world: CloudWorld, pool: Pool, size: int) -> None:
-        """Ask for ``size`` where the removal has not lowered it, so that nothing starts in their place."""
+        """Ask for ``size`` where the removal has not lowered it, so that nothing starts in their place.
+
+        Raises ConflictError where something has started there: the cloud would choose which machine ends instead.
+        """
         now = clouds.must_find(world, pool.id)
-        if now.target <= size:
+        if not size < now.target <= pool.target:
+            # Lowered, or somebody asked for more meanwhile.
             return
+        alive = sum(each.state in {"running", "starting"} for each in world.cloud.instances(now))
+        if alive > size:
+            if world.plan.wants.autoscaler == "keep":
+                return
+            raise ConflictError(
+                f"pool {pool.name}: the machines are gone, and others start in their place: {now.target} are asked for",
+                hint=f"scaler scale --pool {pool.name} --to {size} takes away what came last",
+            )
         clouds.intend(world, f"set-size {pool.id} {size}")
-        operation = clouds.asked(world, world.cloud.set_size(now, size))
+        operation = clouds.asked(world, clouds.sized_surely(world, now, size))
         what = f"pool {pool.name} to {size}"
         clouds.must_succeed(clouds.watched(world, operation, what), operation, what)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.errors import CloudError, ConflictError
-from scaler.model.pools import Operation
 from scaler.plan.recipes import pools as recipes
 from scaler.steps import clouds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.model.pools import Pool
+    from scaler.model.pools import Operation, Pool
     from scaler.plan.pool_plan import PoolPlan, Unit
     from scaler.steps.clouds import CloudWorld
     from scaler.steps.world import Failures
@@ -53,8 +52,11 @@ class PoolSized:
         """
         wants = world.plan.wants
         pool = clouds.must_find(world, wants.pool)
+        if pool.target != wants.size:
+            # It was never asked for, or somebody asked for another one since.
+            return
         alive = [each for each in world.cloud.instances(pool) if each.state in {"running", "starting"}]
-        arrived = max(len(alive), wants.before or 0)
+        arrived = max(len(alive), wants.had or 0)
         if arrived >= pool.target:
             return
         size = recipes.room_for(pool, arrived, [each.zone for each in alive])
@@ -65,7 +67,7 @@ class PoolSized:
             )
         what = f"pool {host.name} back to {size}"
         world.say(what)
-        operation = clouds.asked(world, self._sent(world, pool, size))
+        operation = clouds.asked(world, clouds.sized_surely(world, pool, size))
         clouds.must_succeed(clouds.watched(world, operation, what), operation, what)
 
     def _begun(self, world: CloudWorld) -> Operation | None:
@@ -77,7 +79,7 @@ class PoolSized:
 
     def _ask(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
         if pool.target == size:
-            return self._as_wanted(world, pool, size)
+            return clouds.as_wanted(world, pool, size)
         wants = world.plan.wants
         if pool.target != wants.before and wants.autoscaler != "keep":
             raise ConflictError(
@@ -85,20 +87,7 @@ class PoolSized:
                 hint="somebody changed it meanwhile; look, and run the same command again",
             )
         clouds.intend(world, f"set-size {pool.id} {size}")
-        return self._sent(world, pool, size)
-
-    def _sent(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
-        def done() -> Operation | None:
-            now = clouds.must_find(world, pool.id)
-            return self._as_wanted(world, now, size) if now.target == size else None
-
-        def send() -> Operation:
-            return world.cloud.set_size(clouds.must_find(world, pool.id), size)
-
-        return clouds.once_surely(world, send, done, again=True)
-
-    def _as_wanted(self, world: CloudWorld, pool: Pool, size: int) -> Operation:
-        return Operation(change="set-size", pool=pool.id, target=size, started=world.clock.now())
+        return clouds.sized_surely(world, pool, size)
 
 
 STEP = PoolSized()

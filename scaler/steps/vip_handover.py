@@ -69,18 +69,20 @@ def begin(world: World, host: Host, others: Sequence[Host]) -> str:
         host.name: _at_its_interface(world, host, HOLD),
         **on_each(others, lambda other: _why_not(world, other, SEND_ON, argv)),
     }
-    return "; ".join(f"{name}: {getattr(why, 'message', why)}" for name, why in told.items() if why)
+    return "; ".join(f"{name}: {why}" for name, why in told.items() if why)
 
 
-def end(world: World, host: Host, others: Sequence[Host]) -> str:
-    """Take back what ``begin`` did, as far as it is there; return what could not be."""
+def end(world: World, host: Host, others: Sequence[Host]) -> None:
+    """Take back what ``begin`` did, as far as it is there; what could not be is the run's to tell."""
     vip = world.cluster.settings.vip or ""
     argv = [vip, str(world.cluster.settings.api_port)]
     told = {
         host.name: _at_its_interface(world, host, LET_GO),
         **on_each(others, lambda other: _why_not(world, other, SEND_NOTHING_ON, argv)),
     }
-    return "; ".join(f"{name}: {getattr(why, 'message', why)}" for name, why in told.items() if why)
+    left = "; ".join(f"{name}: {why}" for name, why in told.items() if why)
+    if left:
+        world.later[host.name] = f"packets for the VIP may still be sent on to it: {left}"
 
 
 def _at_its_interface(world: World, host: Host, script: str) -> str:

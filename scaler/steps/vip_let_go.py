@@ -30,8 +30,7 @@ class VipLetGo(Irreversible):
         """Take back what was done so that connections could come to their end."""
         for host in hosts:
             if holds_vip_with_others(world.cluster, host):
-                left = vip_handover.end(world, host, other_fronts(world, host))
-                world.later |= {host.name: f"packets for the VIP may still be sent on to it: {left}"} if left else {}
+                vip_handover.end(world, host, other_fronts(world, host))
         return {}
 
 

@@ -22,7 +22,7 @@ def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[s
     return {
         "plan": plan.to_json(),
         "run": outcome.run if outcome else None,
-        "added": [name for name in made if not plan.leaves or name in plan.joins],
+        "added": [name for name in made if plan.makes and (not plan.leaves or name in plan.joins)],
         "removed": [name for name in made if plan.leaves and name not in plan.joins],
         "present": list(plan.present),
         "failed": {**refused, **(outcome.failed if outcome else {})},
@@ -31,6 +31,7 @@ def data(plan: Plan, outcome: Outcome | None, refused: dict[str, str]) -> dict[s
         "measures": outcome.measures if outcome else {},
         "later": outcome.later if outcome else {},
         "changed": bool(outcome and outcome.made),
+        **({} if plan.makes else {"prefetched": list(made)}),
     }
 
 

@@ -16,7 +16,7 @@ def show(plan: AnyPlan, settings: object) -> None:
     """Print ``plan`` to standard output."""
     console = Console(highlight=False, soft_wrap=True)
     for name in plan.present:
-        console.print(f"{name} is {'absent' if plan.leaves else 'there'} already: nothing to do")
+        console.print(f"{name} is {_there(plan)} already: nothing to do")
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, style="yellow")
     if plan.empty:
@@ -34,3 +34,7 @@ def show(plan: AnyPlan, settings: object) -> None:
         told.add(spec.step)
     if plan.untouched:
         console.print(f"Not touched: {plan.untouched}", markup=False)
+
+
+def _there(plan: AnyPlan) -> str:
+    return "absent" if plan.leaves else "prefetched" if plan.change == "prefetch" else "there"

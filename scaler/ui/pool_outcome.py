@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
 from scaler.errors import CloudError, PartialError, ScalerError
 from scaler.ui import outcome as ending
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
 
     from scaler.engine.run import Outcome
     from scaler.model.cloud_status import CloudStatus
@@ -61,6 +64,11 @@ def row(pool: Pool) -> dict[str, Any]:
 
 def show_pools(pools: Sequence[Pool]) -> None:
     """Print pools, a line each."""
+    Console(highlight=False).print(_table(pools), crop=False)
+
+
+def _table(pools: Sequence[Pool]) -> Group:
+    """Return pools, a line each; names are there to be copied, so nothing is cut."""
     rows = [("pool", "id", "size", "there", "min", "max", "autoscaler", "state", "zones")]
     for pool in pools:
         bounds = ("-" if pool.min is None else str(pool.min), "-" if pool.max is None else str(pool.max))
@@ -70,10 +78,13 @@ def show_pools(pools: Sequence[Pool]) -> None:
             (pool.name, pool.id, *size, *bounds, "on" if pool.autoscaled else "off", state, " ".join(pool.zones))
         )
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    # As runs list: names are there to be copied, so nothing is cut.
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    for line in rows:
-        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return Group(
+        *(_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()) for row in rows)
+    )
+
+
+def _line(told: str, style: str = "") -> Text:
+    return Text(told, style, no_wrap=True, overflow="ignore")
 
 
 def show_pool(pool: Pool, instances: Sequence[Instance]) -> None:
@@ -87,24 +98,26 @@ def show_pool(pool: Pool, instances: Sequence[Instance]) -> None:
         console.print("  " + "  ".join(filter(None, words)))
 
 
-def show_status(status: CloudStatus, problems: Sequence[Problem]) -> None:
-    """Print a managed cluster on one screen."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"cluster {status.cluster}  {status.kind} in {status.region}  {status.at:%Y-%m-%d %H:%M:%S} UTC")
-    console.print(f"API {'answers' if status.api else 'does not answer'}  Kubernetes {status.version or 'not known'}")
-    show_pools(status.pools or ())
+def view(status: CloudStatus, problems: Sequence[Problem]) -> Group:
+    """Return a managed cluster as one screen."""
+    return Group(*_parts(status, problems))
+
+
+def _parts(status: CloudStatus, problems: Sequence[Problem]) -> Iterator[RenderableType]:
+    yield _line(f"cluster {status.cluster}  {status.kind} in {status.region}  {status.at:%Y-%m-%d %H:%M:%S} UTC")
+    yield _line(f"API {'answers' if status.api else 'does not answer'}  Kubernetes {status.version or 'not known'}")
+    yield _table(status.pools or ())
     for pool in status.pools or ():
-        console.print(f"{pool.name}: {pool.ready} of {pool.target} Ready")
+        yield _line(f"{pool.name}: {pool.ready} of {pool.target} Ready")
     if status.foreign_nodes:
-        console.print(f"nodes of no pool: {', '.join(status.foreign_nodes)}")
+        yield _line(f"nodes of no pool: {', '.join(status.foreign_nodes)}")
     if status.lock is not None:
-        console.print(f"lock: {status.lock.sentence}")
+        yield _line(f"lock: {status.lock.sentence}")
     for problem in problems:
-        style = "yellow" if problem.warning else "red"
-        console.print(f"{'!' if problem.warning else '✗'} {problem.message}", style=style)
-        console.print(f"  next: {problem.next}")
+        yield _line(f"{'!' if problem.warning else '✗'} {problem.message}", "yellow" if problem.warning else "red")
+        yield _line(f"  next: {problem.next}")
     if not problems:
-        console.print("everything is well", style="bold green")
+        yield _line("everything is well", "bold green")
 
 
 def show(outcome: Outcome | None) -> None:

@@ -27,6 +27,7 @@ def data(run: Run, all_runs: Sequence[Run]) -> dict[str, Any]:
         "change": run.change,
         "hosts": list(run.hosts),
         "status": run.status,
+        "job": run.job,
         "seconds": round(run.seconds, 3),
         "half_way": sorted(run.half_way - set(taken_over(run, all_runs))),
         "resumes": run.plan.resumes if run.plan else "",

@@ -28,15 +28,10 @@ _MIB = 1 << 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def show(status: Status, problems: Sequence[Problem]) -> None:
-    """Print the status to standard output."""
-    Console(highlight=False).print(view(status, problems))
-
-
-def text(status: Status, problems: Sequence[Problem]) -> str:
-    """Return the screen as text without colours, for whoever reads along in a pipe."""
+def text(screen: RenderableType) -> str:
+    """Return a screen as text without colours, for whoever reads along in a pipe."""
     told = io.StringIO()
-    Console(file=told, highlight=False, width=120).print(view(status, problems))
+    Console(file=told, highlight=False, width=120).print(screen, crop=False)
     return told.getvalue()
 
 

@@ -6,19 +6,13 @@ import contextlib
 import importlib
 import os
 import socket
-import ssl
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from alibabacloud_credentials.utils import auth_util
 from alibabacloud_cs20151215 import models
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from scaler.drivers import cloud
 from scaler.drivers.cloud import Doors
@@ -39,6 +33,7 @@ from scaler.gateways.clock import SystemClock, wait_until
 from scaler.model.clouds import Ack as Settings
 from scaler.model.pools import Autoscaling, Instance, Operation, PoolSpec
 from tests.servers.ack import CLUSTER, REGION, AckServer
+from tests.servers.tls import server_tls, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -447,43 +442,15 @@ def test_certificates_to_trust_come_by_environment(
     server: AckServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     del server
-    context, authority = _loopback_tls(tmp_path)
-    secure = AckServer(NoNodes(), tls=context)
+    secure = AckServer(NoNodes(), tls=server_tls())
     try:
         monkeypatch.setenv("SCALER_ENDPOINT_ACK", secure.url)
         with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
             driver().pools()
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted(tmp_path / "roots.pem")))
         assert driver().pools() == ()
     finally:
         secure.close()
-
-
-def _loopback_tls(home: Path) -> tuple[ssl.SSLContext, Path]:
-    """Return a listener's settings for 127.0.0.1, and the file of the certificate to trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACK of the tests")])
-    now = CLOCK.now()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, secret = home / "ack.pem", home / "ack.key"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, secret)
-    return context, pem
 
 
 def test_machines_are_read_page_by_page(ack: Cloud, server: AckServer) -> None:

@@ -34,6 +34,7 @@ from scaler.model.clouds import MANAGED
 from scaler.model.pools import Autoscaling, PoolSpec
 from tests.fakes.clock import FakeClock
 from tests.servers.aks import CLUSTER, LABEL, NODE_GROUP, QUOTA, AksServer, resource_id
+from tests.servers.tls import authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -838,7 +839,7 @@ def test_the_server_wants_its_version_and_a_token(server: AksServer, aks: Cloud)
     url = f"{server.url}{path}/Microsoft.ContainerService/managedClusters/{CLUSTER}/agentPools/{pool.name}"
     the(aks)
     token = server.asked("AgentPools_Get")[-1].headers["authorization"]
-    trusting = ssl.create_default_context(cadata=server.authority.cert_pem.bytes().decode())
+    trusting = ssl.create_default_context(cadata=authority().cert_pem.bytes().decode())
     with httpx.Client(verify=trusting, trust_env=False) as http:
         assert http.get(f"{url}?api-version=2026-08-01").status_code == 401
         assert http.get(f"{url}?api-version=2020-01-01", headers={"Authorization": token}).status_code == 400

@@ -18,7 +18,8 @@ import pytest
 
 from scaler.drivers import cloud
 from tests import servers
-from tests.servers import kubernetes
+from tests.servers import gke, kubernetes
+from tests.servers.tke import NATIVE, TkeServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,13 +176,10 @@ def test_with_verify_the_new_nodes_are_proven_last(rig: Rig) -> None:
     def planned(*argv: str) -> list[str]:
         return [step["step"] for step in rig.told(*argv, "--verify", "--plan")["data"]["plan"]["steps"]]
 
-    grown = ["pool_sized", "pool_nodes_ready", "pool_nodes_verified"]
-    assert planned("scale", "--pool", "web", "--to", "5") == grown
-    assert planned("add-node", "--pool", "web", "--count", "2") == grown
-    assert planned("scale", "--pool", "web", "--to", "3") == ["pool_nodes_verified"]
+    grown = planned("add-node", "--pool", "web", "--count", "2")
+    assert grown == ["pool_sized", "pool_nodes_ready", "pool_nodes_verified"]
     made = planned("pool", "create", "batch", "--like", "web", "--size", "2")
     assert made == ["pool_created", "pool_nodes_ready", "pool_nodes_verified"]
-    assert rig.told("scale", "--pool", "web", "--to", "2", "--verify", "--plan", ends=3)["error"]["kind"] == "input"
     assert rig.sizes() == []
 
 
@@ -233,6 +231,20 @@ def test_an_autoscaled_pool_is_left_alone_unless_it_is_said(rig: Rig) -> None:
     assert rig.sizes() == [5]
     (warning,) = told["data"]["plan"]["warnings"]
     assert "may change the size again" in warning
+
+
+def test_an_autoscaler_is_disabled_or_pinned_whether_a_pool_grows_or_shrinks(rig: Rig) -> None:
+    if rig.provider.kind == "eks":
+        # It has none of its own: whether the Cluster Autoscaler runs is not told by its API.
+        return
+    web = rig.pools["web"]
+    web.autoscaled = True
+    rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "disable", "--yes")
+    assert (web.autoscaled, web.target) == (False, 5)
+    web.autoscaled, web.min, web.max = True, 1, 12
+    rig.told("scale", "--pool", "web", "--to", "4", "--autoscaler", "pin", "--yes")
+    assert (web.autoscaled, web.min, web.max, web.target) == (True, 4, 4, 4)
+    assert len(rig.ready(web)) == 4
 
 
 def test_a_conflict_is_told_with_the_clouds_code(rig: Rig) -> None:
@@ -332,6 +344,9 @@ def test_a_removal_that_was_lost_on_its_way_is_told_and_not_sent_again(rig: Rig)
     told = rig.told("remove-node", *sorted(rig.ready(rig.pools["web"]))[:1], "--yes", ends=19)
     assert told["error"]["kind"] == "ambiguous"
     assert len(rig.provider.asked(*rig.provider.removals)) == 1
+    # Its machine may be ending: no pod is to come there.
+    assert rig.api.nodes.closed() == set(told["data"]["left"])
+    assert rig.api.nodes.closed()
 
 
 def test_a_killed_run_is_resumed_without_asking_again(rig: Rig) -> None:
@@ -364,9 +379,37 @@ def test_given_nodes_leave_and_no_others(rig: Rig) -> None:
     assert (pool.target, len(rig.ready(pool))) == (2, 2)
 
 
+def test_of_zones_that_are_sized_alike_any_node_can_leave_and_the_fullest_zones_give(rig: Rig) -> None:
+    if rig.provider.kind != "gke":
+        # It alone counts by zone.
+        return
+    pool = rig.provider.add_pool("zonal", 6, zones=gke.ZONES)
+    rig.told("remove-node", pool.machines[0].node, "--yes")
+    assert (pool.target, len(rig.ready(pool))) == (5, 5)
+    rig.told("scale", "--pool", "zonal", "--to", "3", "--yes")
+    assert sorted(each.zone for each in pool.machines) == sorted(gke.ZONES)
+    assert rig.sizes() == []
+
+
 def test_a_node_that_is_gone_needs_nothing(rig: Rig) -> None:
     told = rig.told("remove-node", "web-9999", "--yes")
     assert (told["data"]["changed"], told["data"]["present"]) == (False, ["web-9999"])
+
+
+def test_masters_come_where_they_are_the_customers_and_are_asked_for_once(rig: Rig) -> None:
+    new = ("ins-00000a01", "ins-00000a02")
+    server = rig.provider
+    if not isinstance(server, TkeServer):
+        told = rig.told("add-master", *new, "--yes", ends=20)
+        assert "adding masters is not offered by this provider" in told["error"]["message"]
+        return
+    server.cluster_type = "INDEPENDENT_CLUSTER"
+    server.add_master("ins-00000a00")
+    server.faults.set("cut")
+    rig.told("add-master", *new, "--yes", ends=19)
+    assert rig.told("runs", "resume", "--yes")["data"]["changed"] is True
+    assert len(server.asked("ScaleOutClusterMaster")) == 1
+    assert [machine.id for machine in server.masters] == ["ins-00000a00", *new]
 
 
 def test_who_is_not_known_is_told(rig: Rig) -> None:
@@ -398,6 +441,23 @@ def test_an_autoscaler_that_was_switched_off_is_off(rig: Rig) -> None:
     assert (rig.pools["web"].autoscaled, rig.pools["web"].target) == (False, 3)
     # Most clouds have no bounds now that could be compared with what was asked for.
     assert rig.told(*off)["data"]["changed"] is False
+
+
+def test_a_pool_is_made_like_another_one_whose_bounds_it_is_outside_of(rig: Rig) -> None:
+    more = {"more": {"type": "Native", "native": NATIVE}} if rig.provider.kind == "tke" else {}
+    rig.provider.add_pool("model", 3, min=3, max=12, autoscaled=True, **more)
+    rig.told("pool", "create", "batch", "--like", "model", "--size", "2", "--yes")
+    (made,) = [pool for pool in rig.provider.fleet.pools.values() if pool.name == "batch"]
+    assert (made.target, len(rig.ready(made))) == (2, 2)
+    assert made.min <= 2
+
+
+def test_a_pool_that_the_cloud_does_not_delete_has_its_nodes_open_again(rig: Rig) -> None:
+    batch = rig.provider.add_pool("batch", 2)
+    rig.provider.faults.set("conflict", 9)
+    told = rig.told("pool", "delete", "batch", "--yes", ends=15)
+    assert told["error"]["kind"] == "conflict"
+    assert (len(rig.ready(batch)), rig.api.nodes.closed()) == (2, set())
 
 
 def test_a_pool_is_emptied_and_deleted_but_not_the_last(rig: Rig) -> None:

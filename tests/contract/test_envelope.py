@@ -40,6 +40,7 @@ DATA: dict[str, type] = {
 }
 PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
 PLAN |= {"leaves", "joins", "dead", "drain", "seen", "pods", "allow_even", "resumes", "rolls_back"}
+PLAN |= {"to_standby", "sizing"}
 
 
 @pytest.fixture
@@ -177,6 +178,8 @@ CODES = {
     errors.AmbiguousError: (19, "ambiguous"),
     errors.NotOfferedError: (20, "not-offered"),
     errors.StillGoingError: (21, "still-going"),
+    errors.BusyError: (30, "busy"),
+    errors.NotNowError: (31, "not-now"),
 }
 
 

@@ -13,21 +13,13 @@ from scaler.errors import AmbiguousError, CredentialsError, NotOfferedError
 from scaler.model.clouds import MANAGED
 from scaler.model.pools import Autoscaling, PoolSpec
 from tests.fakes.clock import FakeClock
-from tests.servers.tke import TkeServer
+from tests.servers.tke import NATIVE, TkeServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.cloud
-
-NATIVE = {
-    "SubnetIds": ["subnet-1"],
-    "InstanceChargeType": "POSTPAID_BY_HOUR",
-    "SystemDisk": {"DiskType": "CLOUD_PREMIUM", "DiskSize": 50},
-    "InstanceTypes": ["S5.LARGE8"],
-    "KeyIds": None,
-}
 
 
 class NoNodes:
@@ -210,6 +202,6 @@ def _client() -> Any:
 
 
 def _told() -> Any:
-    from scaler.drivers.tke_api import Done  # noqa: PLC0415
+    from scaler.drivers.cloud_tke_api import Done  # noqa: PLC0415
 
     return Done

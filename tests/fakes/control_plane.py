@@ -18,6 +18,7 @@ from scaler.errors import UnreachableError
 from scaler.gateways.ssh import Said
 from scaler.pki.names import carried
 from scaler.plan.quorum import quorum
+from scaler.steps import api_servers_held
 from scaler.steps.pki_made import STEP as PKI_MADE
 from scaler.steps.vip_handover import HOLD, LET_GO, SEND_NOTHING_ON, SEND_ON
 from tests.fakes import world
@@ -491,6 +492,15 @@ class FakeControlPlane:
                 did = {HOLD: "hold", LET_GO: "let go", SEND_ON: "send on", SEND_NOTHING_ON: "send nothing on"}[script]
                 self._did(f"{did} {host.name}")
                 return Said(self.no_handover, "", "no TEE target" if self.no_handover else "")
+            case [_, "-c", script] if script == api_servers_held.HOLD:
+                return Said(0, "freed", "")
+            case ["sh", "-c", _, "hold", name]:
+                if name == "held":
+                    self._did(f"freeze {host.name}")
+                return Said(0, "", "")
+            case ["rm", "-f", path, _] if path.startswith(api_servers_held.PLACE):
+                self._did(f"free {host.name}")
+                return Said(0, "", "")
             case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
                 stopped = [unit for unit in units if unit in machine.units]
                 for unit in stopped:

@@ -41,8 +41,11 @@ _KINDS = {
     "deployments.apps": "Deployment",
     "daemonsets.apps": "DaemonSet",
     "leases.coordination.k8s.io": "Lease",
+    "endpointslices.discovery.k8s.io": "EndpointSlice",
+    "storageclasses": "StorageClass",
 }
-_NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap", "PodDisruptionBudget", "StatefulSet"}
+_NAMESPACED = {"Secret", "Service", "Pod", "ConfigMap", "PodDisruptionBudget", "StatefulSet", "Deployment"}
+_NAMESPACED |= {"NetworkPolicy", "PersistentVolumeClaim"}
 _NAME = re.compile(r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?")
 _TOKEN = re.compile(r"bootstrap-token-([a-z0-9]{6})")
 _KUBE_PROXY_SIGNER = "kubernetes.io/kube-apiserver-client"
@@ -165,7 +168,9 @@ class FakeKube:
             found = [
                 told
                 for (k, space, name), told in self.objects.items()
-                if k == _KINDS[kind] and (not wanted or name in wanted) and (not namespace or space == namespace)
+                if k in {_KINDS[each] for each in kind.split(",")}
+                and (not wanted or name in wanted)
+                and (not namespace or space == namespace)
             ]
             return copy.deepcopy(found)
 
@@ -175,6 +180,12 @@ class FakeKube:
                 self._answer(["apply" if apply else "create", told["kind"], told["metadata"]["name"]])
                 self._admit(told, apply=apply)
                 self._store(copy.deepcopy(told))
+
+    def fetch_forwarded(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        del port, path
+        with self._guard:
+            self._answer(["port-forward", pod])
+            return f"{self._existing('Pod', pod, namespace)['metadata']['name']}\n".encode()
 
     def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
         del wait
@@ -205,6 +216,8 @@ class FakeKube:
         meta.setdefault("creationTimestamp", self.clock.now().isoformat())
         if told["kind"] == "Service":
             told["spec"].setdefault("clusterIP", "10.96.0.77")
+            for port in told["spec"].get("ports", []) if told["spec"].get("type") == "NodePort" else []:
+                port.setdefault("nodePort", 30000 + self._serial)
         if told["kind"] == "CertificateSigningRequest":
             told.setdefault("status", {})
             told["spec"].setdefault("username", "kubernetes-admin")
@@ -258,6 +271,23 @@ class FakeKube:
                 label = tuple(selector.split("="))
                 nodes = [told for told in self._all("Node") if label in told["metadata"].get("labels", {}).items()]
                 return json.dumps({"items": nodes})
+            case ["get", "namespaces", "-l", selector, "-o", "json"]:
+                label = tuple(selector.split("="))
+                spaces = [
+                    told for told in self._all("Namespace") if label in told["metadata"].get("labels", {}).items()
+                ]
+                return json.dumps({"items": spaces})
+            case ["get", kinds, "-A", "-o", "json"]:
+                wanted = {_KINDS[kind] for kind in kinds.split(",")}
+                return json.dumps({"items": [told for (k, _, _), told in self.objects.items() if k in wanted]})
+            case ["delete", "-n", space, "pod", name, "--wait=false"]:
+                self._existing("Pod", name, space)
+                if self.pod_ends(name):
+                    del self.objects["Pod", space, name]
+            case ["delete", "-n", space, _, "-l", selector, "--wait=false"]:
+                labels = dict(word.split("=") for word in selector.split(","))
+                for key in [k for k, told in self.objects.items() if k[1] == space and _has(told, labels)]:
+                    del self.objects[key]
             case ["get", kinds, *rest, "-o", "json"]:
                 wanted = {_KINDS[kind] for kind in kinds.split(",")}
                 space = rest[1] if rest[:1] == ["-n"] else ""
@@ -269,11 +299,11 @@ class FakeKube:
             case ["delete", "pods", "--all", "-n", space, *_]:
                 for key in [k for k in self.objects if k[:2] == ("Pod", space)]:
                     del self.objects[key]
-            case ["get", "events", *_]:
+            case ["get", "-n", _, "events", *_]:
                 return "Pulling: pulling image\nFailed: no such image\n"
             case ["logs", "-n", space, name]:
                 return self.pod_log(self._existing("Pod", name, space)["spec"]["nodeName"])
-            case ["exec", "-n", space, name, "--", "sh", "-c", script]:
+            case ["exec", "-n", space, name, *_, "--", "sh", "-c", script]:
                 return self.pod_answers(self._existing("Pod", name, space)["spec"]["nodeName"], script)
             case _:
                 raise KubeError(f"error: unknown command {argv}")
@@ -397,6 +427,9 @@ class FakeKube:
         for number, pod in enumerate(self._all("Pod")):
             if pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
                 continue
+            if wanted := pod["spec"].get("affinity"):
+                terms = wanted["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+                pod["spec"]["nodeName"] = terms[0]["matchFields"][0]["values"][0]
             runs = bool(pod["spec"]["nodeName"]) and self.pod_starts(pod["spec"]["nodeName"])
             pod["status"] = {
                 "phase": "Running" if runs else "Pending",
@@ -426,9 +459,17 @@ class FakeServer:
         with self._kube.asked_at(self._server):
             self._kube.create(objects, apply=apply)
 
+    def fetch_forwarded(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        with self._kube.asked_at(self._server):
+            return self._kube.fetch_forwarded(namespace, pod, port, path)
+
     def delete(self, kind: str, names: Iterable[str], *, namespace: str = "", wait: bool = False) -> None:
         with self._kube.asked_at(self._server):
             self._kube.delete(kind, names, namespace=namespace, wait=wait)
+
+
+def _has(told: JsonObject, labels: dict[str, str]) -> bool:
+    return bool(labels.items() <= told["metadata"].get("labels", {}).items())
 
 
 def _guards(budget: JsonObject, pod: JsonObject) -> bool:
@@ -439,7 +480,7 @@ def _guards(budget: JsonObject, pod: JsonObject) -> bool:
 
 def all_well(_node: str, script: str) -> str:
     """Answer a verification's script as a pod does whose checks all hold."""
-    return "".join(f"{name}\t0\t\n" for name in re.findall(r"%s\\n' (\S+) \$\?", script))
+    return "".join(f"{name}\t0\t\n" for name in re.findall(r"%s\\n' (\S+) \$s", script))
 
 
 def node(name: str, *, ready: bool = True, address: str = "", cidr: str = "", **more: Any) -> JsonObject:

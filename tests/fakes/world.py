@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from scaler.gateways.store import Store
+    from scaler.gateways.store import Binary, Store
 
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 RUN = "20260301-020000-abcd"
@@ -80,6 +80,9 @@ class FakeStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def digest(self, binary: Binary) -> str:
+        return f"sha-of-{binary.name}"
 
 
 class Fakes:

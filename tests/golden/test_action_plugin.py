@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from ansible.errors import AnsibleActionFail
@@ -13,6 +15,7 @@ from scaler.gateways.templates import render
 from tests.golden.test_rendered import VALUES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 TEMPLATES = sorted(p.relative_to(assets.TEMPLATES).as_posix() for p in assets.TEMPLATES.rglob("*") if p.is_file())
@@ -69,3 +72,55 @@ def test_content_and_files_are_sent_as_they_are(tmp_path: Path) -> None:
     made = plugin({})
     assert made._content("content", "{{ no }}", {}) == b"{{ no }}"
     assert made._content("src", str(tmp_path / "file"), {}) == b"\x00{{ no }}\n"
+
+
+class _Host(NamedTuple):
+    """A host that has a cache, or has none, and what was asked of it and sent to it."""
+
+    cached: bool
+    asked: list[dict[str, Any]]
+    sent: list[str]
+
+
+def ran(host: _Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **args: Any) -> Any:
+    made = plugin({})
+    (tmp_path / "kubelet").write_bytes(b"k")
+    digest = hashlib.sha256(b"k").hexdigest()
+    (tmp_path / "sums").write_text(f"{digest}  kubelet\n")
+    files = [{"dest": "/bin/kubelet", "binary": "kubelet"}, {"dest": "/etc/x", "template": "no/such.j2"}]
+    task = {"store": str(tmp_path), "manifest": str(tmp_path / "sums"), "files": files[: 2 - bool(args.get("fresh"))]}
+    made._task = SimpleNamespace(args={**task, **args}, check_mode=False)
+
+    def module(given: dict[str, Any], _: Any) -> dict[str, Any]:
+        host.asked.append(dict(given))
+        return {"missing": [] if host.cached or "payload" in given else [digest]}
+
+    def send(blobs: Iterable[tuple[str, Any]]) -> str:
+        host.sent.extend(digest for digest, _ in blobs)
+        return "/tmp/payload"  # noqa: S108 - nothing is written there
+
+    monkeypatch.setattr(made, "_module", module)
+    monkeypatch.setattr(made, "_send", send)
+    monkeypatch.setattr(made, "_low_level_execute_command", lambda _: {"rc": 0 if host.cached else 1})
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
+    made.run(task_vars={})
+    return digest
+
+
+def test_a_fresh_host_is_sent_all_at_once_unless_it_has_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare, cached = _Host(cached=False, asked=[], sent=[]), _Host(cached=True, asked=[], sent=[])
+    digest = ran(bare, tmp_path, monkeypatch, fresh=True)
+    ran(cached, tmp_path, monkeypatch, fresh=True)
+    assert (bare.sent, len(bare.asked)) == ([digest], 1)
+    assert (cached.sent, len(cached.asked)) == ([], 1)
+
+
+def test_only_binaries_are_brought_ahead_of_time_and_nothing_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = _Host(cached=False, asked=[], sent=[])
+    digest = ran(host, tmp_path, monkeypatch, state="cached")
+    assert host.sent == [digest]
+    assert [file["dest"] for file in host.asked[0]["files"]] == ["/bin/kubelet"]

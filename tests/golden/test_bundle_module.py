@@ -6,11 +6,13 @@ import base64
 import fcntl
 import getpass
 import grp
+import gzip
 import hashlib
 import importlib.util
 import json
 import os
 import signal
+import tarfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -317,3 +319,119 @@ def test_a_host_that_is_anothers_is_not_cleaned(
     assert told["failed"]
     assert told["msg"] == "this host is node x of cluster other; nothing was touched"
     assert receipt.exists()
+
+
+def binary(dest: Path, text: str) -> dict[str, Any]:
+    told = entry(dest, text)
+    del told["content"]
+    return told
+
+
+def packed(tmp_path: Path, *texts: str) -> str:
+    """Return an archive as it is sent to a host."""
+    path = tmp_path / "payload.tar"
+    with tarfile.open(path, "w") as archive:
+        for text in texts:
+            member = tmp_path / "member"
+            member.write_bytes(gzip.compress(text.encode()))
+            archive.add(member, arcname=sha256(text))
+    return str(path)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the host's cache, which root fills; here everything belongs to whoever runs the tests."""
+    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(module, "owner_of", lambda _: (os.getuid(), os.getgid()))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def asked(
+    tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """Return a function that asks the module for ``state`` and returns what it tells Ansible; nothing outlives it."""
+    begun: list[Any] = []
+    begin = module.Operation.begin
+
+    def noted(operation: Any) -> None:
+        begun.append(operation)
+        begin(operation)
+
+    monkeypatch.setattr(module.Operation, "begin", noted)
+    monkeypatch.setattr(module.Operation, "outlive", lambda _: None)
+    numbers = iter(range(100))
+
+    def run(*files: dict[str, Any], state: str = "cached", **more: Any) -> dict[str, Any]:
+        args = {"files": list(files), "receipt": str(tmp_path / "r.json"), "state": state, **more}
+        with patch_module_args({**args, "operation": f"op-{next(numbers)}"}), pytest.raises(SystemExit):
+            module.main()
+        # As the end of its process does.
+        while begun:
+            os.close(begun.pop().lock)
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    return run
+
+
+def test_what_the_cache_lacks_is_asked_for_and_kept_by_its_digest(tmp_path: Path, cache: Path, asked: Any) -> None:
+    files = [binary(tmp_path / "bin" / "kubelet", "k"), binary(tmp_path / "bin" / "proxy", "p")]
+    first = asked(*files)
+    assert (first["changed"], set(first["missing"])) == (False, {sha256("k"), sha256("p")})
+    assert not cache.exists()
+    sent = asked(*files, payload=packed(tmp_path, "k", "p"))
+    assert sent["changed"] is True
+    assert sent["payload_bytes"] > 0
+    assert everything(cache) == {sha256("k"): "k", sha256("p"): "p"}
+    assert not (tmp_path / "bin").exists()
+    again = asked(*files)
+    assert (again["changed"], again["missing"], again["payload_bytes"]) == (False, [], 0)
+
+
+def test_what_is_in_its_place_is_kept_and_not_asked_for(tmp_path: Path, cache: Path, asked: Any) -> None:
+    (tmp_path / "kubelet").write_text("k")
+    told = asked(binary(tmp_path / "kubelet", "k"))
+    assert (told["changed"], told["missing"], told["payload_bytes"]) == (True, [], 0)
+    assert everything(cache) == {sha256("k"): "k"}
+
+
+def test_what_no_worker_has_any_more_does_not_stay(tmp_path: Path, cache: Path, asked: Any) -> None:
+    cache.mkdir()
+    for text in ("k", "old"):
+        (cache / sha256(text)).write_text(text)
+    (cache / ".half.x1y2").write_text("of a copy that was cut off")
+    file = binary(tmp_path / "kubelet", "k")
+    rehearsed = asked(file, _ansible_check_mode=True)
+    assert rehearsed["changed"] is True
+    assert len(everything(cache)) == 3
+    assert asked(file)["changed"] is True
+    assert everything(cache) == {sha256("k"): "k"}
+    assert asked(file, _ansible_check_mode=True)["changed"] is False
+
+
+def test_a_wrong_byte_on_the_way_leaves_the_cache_as_it_was(tmp_path: Path, cache: Path, asked: Any) -> None:
+    path = packed(tmp_path, "x")
+    with tarfile.open(path, "w") as archive:
+        archive.add(tmp_path / "member", arcname=sha256("k"))
+    told = asked(binary(tmp_path / "kubelet", "k"), payload=path)
+    assert told["failed"] is True
+    assert not cache.exists()
+
+
+def test_a_bundle_takes_from_the_cache_what_is_right_there_and_asks_for_the_rest(
+    tmp_path: Path, cache: Path, asked: Any
+) -> None:
+    cache.mkdir()
+    (cache / sha256("k")).write_text("k")
+    (cache / sha256("p")).write_text("spoilt")
+    files = [binary(tmp_path / "kubelet", "k"), binary(tmp_path / "proxy", "p")]
+    first = asked(*files, state="present")
+    assert (first["changed"], first["missing"]) == (False, [sha256("p")])
+    sent = asked(*files, state="present", payload=packed(tmp_path, "p"))
+    assert sent["changed"] is True
+    assert ((tmp_path / "kubelet").read_text(), (tmp_path / "proxy").read_text()) == ("k", "p")

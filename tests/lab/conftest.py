@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from scaler.lab.host import Host
 
-NAME = "test"
+# Two processes that share the tests have a lab each.
+NAME = os.environ.get("SCALER_TEST_LAB", "test") + os.environ.get("PYTEST_XDIST_WORKER", "")
 FRONTED = "fronted"
 WORKERS = ("n1", "n2", "n3", "n4")
 SCALER = str(Path(sys.executable).with_name("scaler"))
@@ -199,17 +200,17 @@ def made(name: str, state: Path, *, keep: bool, up: tuple[str, ...] = ()) -> Clu
     return cluster
 
 
-# What measures how long a write waits has the machine for itself: these come before the lab of all the others is made.
-QUIET = ("test_etcd_grows", "test_masters_grow", "test_master_faults")
+# What measures how long a write waits (marker ``alone``) comes first, while nothing else stands on the machine.
+ALONE = ("test_etcd_grows", "test_masters_grow", "test_master_faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests on hosts behind all others, and the quiet ones first among them."""
+    """Put the tests on hosts behind all others, and those that measure first among them."""
 
     def place(item: pytest.Item) -> int:
         if item.path.parent != Path(__file__).parent:
             return 0
-        return 1 + QUIET.index(item.path.stem) if item.path.stem in QUIET else 1 + len(QUIET)
+        return 1 + ALONE.index(item.path.stem) if item.path.stem in ALONE else 1 + len(ALONE)
 
     items.sort(key=place)
 
@@ -233,9 +234,6 @@ def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     up = ("--workers", str(len(WORKERS)))
-    if not kept():
-        # Whose tests are over.
-        lab.down(FRONTED)
     try:
         yield made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=up)
     finally:

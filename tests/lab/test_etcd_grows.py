@@ -16,7 +16,7 @@ from tests.lab.writing import Written, writing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 NAME = "grow-etcd"
 

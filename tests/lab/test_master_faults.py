@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scaler.lab.host import Host
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 MIB = 1 << 20
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import ssl
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-import trustme
 from azure.mgmt.containerservice.models import AgentPool, AgentPoolDeleteMachinesParameter
 
 from tests.servers.aks_entra import CLIENT, SECRET, TENANT, Entra
 from tests.servers.aks_models import wrong
 from tests.servers.base import Answer, CloudServer, FakePool, Fleet, Machine, pages
+from tests.servers.tls import server_tls, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,16 +131,14 @@ def resource_id(machine: Machine) -> str:
 
 
 class AksServer(CloudServer):
-    """One AKS cluster; ``directory`` gets the certificate that clients are to trust."""
+    """One AKS cluster."""
 
     kind: ClassVar[str] = "aks"
     sizes: ClassVar[tuple[str, ...]] = ("AgentPools_CreateOrUpdate",)
     removals: ClassVar[tuple[str, ...]] = ("AgentPools_DeleteMachines",)
 
     def __init__(self, nodes: Nodes) -> None:
-        self.authority = trustme.CA()
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert("127.0.0.1").configure_cert(self.tls)
+        self.tls = server_tls()
         super().__init__(tls=self.tls)
         # Kubernetes' spec.providerID has the group in small letters, AKS' resourceId has not.
         self.fleet = _Machines(
@@ -174,15 +171,14 @@ class AksServer(CloudServer):
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return how the command line finds this server and trusts it, and who it is there."""
-        trusted = home / "aks-ca.pem"
-        self.authority.cert_pem.write_to_path(str(trusted))
+        roots = trusted(home / "roots.pem")
         return {
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": SECRET,
             "AZURE_AUTHORITY_HOST": self.url,
             "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
-            "REQUESTS_CA_BUNDLE": str(trusted),
+            "REQUESTS_CA_BUNDLE": str(roots),
             "SCALER_ENDPOINT_AKS": self.url,
             "NO_PROXY": "127.0.0.1",
         }

@@ -137,6 +137,11 @@ class ApiNodes:
         told = self._http.get("/api/v1/nodes", params={"labelSelector": selector} if selector else {})
         return {node["metadata"]["name"] for node in told.json()["items"]}
 
+    def closed(self) -> set[str]:
+        """Return the Nodes that no pod is to come to."""
+        told = self._http.get("/api/v1/nodes", params={"fieldSelector": "spec.unschedulable=true"})
+        return {node["metadata"]["name"] for node in told.json()["items"]}
+
     def autoscaled(self, *groups: str) -> None:
         """Let a Cluster Autoscaler have written its status just now, with these groups."""
         told = "".join(f"- name: {group}\n  health:\n    status: Healthy\n" for group in groups)

@@ -19,7 +19,8 @@ from google.protobuf import json_format
 from tests.servers import gke_compute as compute
 from tests.servers.base import Answer, CloudServer, FakePool, Request
 from tests.servers.gke_compute import CLUSTER, PROJECT, Compute, GroupFleet
-from tests.servers.gke_wire import GrpcDoor, RefusedError, ServiceAccount, authority, server_tls
+from tests.servers.gke_wire import GrpcDoor, RefusedError, ServiceAccount
+from tests.servers.tls import server_tls, trusted
 
 if TYPE_CHECKING:
     from tests.servers.base import Machine, Nodes
@@ -136,8 +137,7 @@ class GkeServer(CloudServer):
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return how the command line finds this server, and who it is there; writes two files."""
-        roots = home / "roots.pem"
-        authority().cert_pem.write_to_path(str(roots))
+        roots = trusted(home / "roots.pem")
         port = self._grpc.wire.port if self.transport == "grpc" else self.port
         return {
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.account.write(home / "account.json")),

@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import socket
-import ssl
 import threading
 import time
 from concurrent import futures
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import trustme
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -22,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc_status import rpc_status
 
 from tests.servers.base import Answer, Request
+from tests.servers.tls import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,23 +58,6 @@ class RefusedError(Exception):
 
 def _domain() -> str:
     return "container.googleapis.com"
-
-
-@cache
-def authority() -> trustme.CA:
-    """The authority of all servers of this process: gRPC reads the roots that it trusts once."""
-    return trustme.CA()
-
-
-@cache
-def certificate() -> trustme.LeafCert:
-    return authority().issue_cert("127.0.0.1")
-
-
-def server_tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate().configure_cert(context)
-    return context
 
 
 class ServiceAccount:

@@ -9,19 +9,14 @@ import ssl
 import subprocess
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import httpx2 as httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 
 from scaler.gateways.store import cache_dir
 from scaler.lab.binaries import architecture_here, fill
 from tests.servers.base import ApiNodes
+from tests.servers.tls import certificate, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,14 +56,15 @@ def running(directory: Path) -> Iterator[ApiServer]:
         str(binaries / "kube-apiserver"),
         f"--etcd-servers=http://127.0.0.1:{client}",
         *("--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={secure}"),
-        *(f"--tls-cert-file={directory / 'server.crt'}", f"--tls-private-key-file={directory / 'server.key'}"),
+        *(f"--tls-cert-file={directory / 'server.pem'}", f"--tls-private-key-file={directory / 'server.key'}"),
         *(
             f"--token-auth-file={directory / 'tokens.csv'}",
             "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.9.0.0/24",
         ),
-        *("--service-account-issuer=https://kubernetes.default", f"--service-account-key-file={directory / 'sa.key'}"),
-        f"--service-account-signing-key-file={directory / 'sa.key'}",
+        "--service-account-issuer=https://kubernetes.default",
+        f"--service-account-key-file={directory / 'server.key'}",
+        f"--service-account-signing-key-file={directory / 'server.key'}",
         "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
         "--max-requests-inflight=400",
     ]
@@ -116,32 +112,10 @@ def _ports(count: int) -> list[int]:
 
 
 def _certificate(directory: Path) -> Path:
-    """Write the server's certificate, that is its own authority, and the key for tokens; return the certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "server.crt"
-    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    _write_key(directory / "server.key", key)
-    _write_key(directory / "sa.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
-    return file
-
-
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    """Write the server's certificate and key, which signs tokens too; return what clients are to trust."""
+    certificate().private_key_and_cert_chain_pem.write_to_path(str(directory / "server.pem"))
+    certificate().private_key_pem.write_to_path(str(directory / "server.key"))
+    return trusted(directory / "roots.pem")
 
 
 def _kubeconfig(directory: Path, url: str, authority: Path) -> Path:

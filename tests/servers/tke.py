@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 LABEL = "tke.cloud.tencent.com/nodepool-id"
 SOLD_OUT = "ResourceInsufficient.SpecifiedInstanceType: S5.LARGE8 is sold out in zone 3"
+# What a native pool is told to be.
+NATIVE = {
+    "SubnetIds": ["subnet-1"],
+    "InstanceChargeType": "POSTPAID_BY_HOUR",
+    "SystemDisk": {"DiskType": "CLOUD_PREMIUM", "DiskSize": 50},
+    "InstanceTypes": ["S5.LARGE8"],
+    "KeyIds": None,
+}
 _KEY_ID, _SECRET = "AKIDtest", "secret-of-the-tests"
 _STATES = {"running": "running", "starting": "initializing", "leaving": "running", "failed": "failed"}
 _TYPES = {"string": str, "bool": bool, "float": float}
@@ -84,6 +92,12 @@ class TkeServer(CloudServer):
     def removed(self, request: Request) -> list[str]:
         """Return the machines that a request ends."""
         return list(request.json.get("InstanceIds") or request.json["MachineNames"])
+
+    def forget(self) -> None:
+        """Begin a new record, of a managed cluster's."""
+        super().forget()
+        self.masters.clear()
+        self.cluster_type = "MANAGED_CLUSTER"
 
     def action(self, request: Request) -> str:
         return request.headers.get("x-tc-action", "")

@@ -1,7 +1,10 @@
 """A pod on an old node reaches one on the new node, with full-sized packets."""
 
-from scaler.checks.join import JoinCheck, fetch
+from scaler.checks.join import OTHER_NODE, JoinCheck, fetch
 
 CHECK = JoinCheck(
-    "reached-from-old-node", "peer", lambda t: fetch(t.pod_ip, f"the pod on {t.node} at {t.pod_ip}") if t.peer else None
+    "reached-from-old-node",
+    "peer",
+    lambda t: fetch(t.own.pod_ip, f"the pod on {t.own.name} at {t.own.pod_ip}") if t.peers else OTHER_NODE,
+    full=False,
 )

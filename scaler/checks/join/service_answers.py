@@ -2,4 +2,10 @@
 
 from scaler.checks.join import JoinCheck, fetch
 
-CHECK = JoinCheck("service-answers", "node", lambda t: fetch(t.service_ip, f"the Service at {t.service_ip}"))
+CHECK = JoinCheck(
+    "service-answers",
+    "node",
+    lambda t: fetch(t.service_ip, f"the Service at {t.service_ip}"),
+    group="services",
+    full=False,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaler.checks.needs import lacking
+from scaler.checks.needs import lacking, missing
 from scaler.checks.preflight import Check, Subject, Told
 from scaler.model import proxy
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 def _look(subject: Subject) -> Iterator[Told]:
     settings, living = subject.cluster.settings, subject.living
     mode = settings.kube_proxy_mode or living.mode or proxy.DEFAULT_MODE
-    if living.why and not settings.kube_proxy_mode:
+    if living.why:
+        remedy = "see that it is theirs" if settings.kube_proxy_mode else "set kube_proxy_mode in the inventory"
         yield Told(
             f"kube-proxy's mode of the nodes that live is not known ({living.why}): it gets {mode}",
-            "set kube_proxy_mode in the inventory",
+            remedy,
             warning=True,
         )
     if living.mode and living.mode != mode:
@@ -49,6 +50,9 @@ def _look(subject: Subject) -> Iterator[Told]:
     if why := proxy.warning(mode, version):
         yield Told(why, warning=True)
     yield from lacking(subject, proxy.needs(mode, scheduler))
+    if proxy.wants_conntrack(mode, version):
+        why = "which kube-proxy before 1.32 needs to forget connections to UDP endpoints that are gone"
+        yield from missing(subject, "conntrack", why, warning=True)
 
 
 CHECK = Check("proxy", _look, of_nodes=True)

@@ -84,8 +84,9 @@ class Aks:
     def create_like(self, like: Pool, spec: PoolSpec) -> Operation:
         """Make a pool like another one, of the newest image; one of that name is never written over."""
         properties = api.sized(api.writable(self._must_be_told(like)), spec.size, like.name)
-        if spec.autoscaling is not None:
-            properties = api.autoscaled(properties, spec.autoscaling, like.name)
+        bounds = spec.bounds_like(like)
+        if spec.autoscaling is not None or not like.has(bounds):
+            properties = api.autoscaled(properties, bounds, like.name)
         # A stopped pool's copy is to run.
         properties.pop("powerState", None)
         answer = self._calls.absolute(

@@ -87,13 +87,9 @@ class EksCloud:
         # Tags of AWS' own are not for customers to write.
         body["tags"] = {key: value for key, value in found.get("tags", {}).items() if not key.startswith("aws:")}
         body["nodegroupName"] = spec.name
-        scaling = found.get("scalingConfig", {})
-        bounds = spec.autoscaling
-        body["scalingConfig"] = {
-            "minSize": bounds.min if bounds else scaling["minSize"],
-            "maxSize": bounds.max if bounds else scaling["maxSize"],
-            "desiredSize": spec.size,
-        }
+        bounds = spec.bounds_like(like)
+        # EKS' smallest maximum is 1.
+        body["scalingConfig"] = {"minSize": bounds.min, "maxSize": max(bounds.max, 1), "desiredSize": spec.size}
         started = self._clock.now()
         answer = self._wire.create(body)
         return Operation(

@@ -108,7 +108,7 @@ class Gke:
         if told is None:
             raise CloudError(f"there is no pool {like.name} any more")
         count = in_each_zone(spec.size, tuple(told.locations))
-        request = container.CreateNodePoolRequest(parent=self._parent, node_pool=alike(told, spec, count))
+        request = container.CreateNodePoolRequest(parent=self._parent, node_pool=alike(told, like, spec, count))
         begun = self._calls.once(lambda: self._client.create_node_pool(request, retry=None, timeout=TIMEOUT_SECONDS))
         return self._begun("create", spec.name, begun.name, target=spec.size)
 

@@ -17,15 +17,15 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.tke.v20180525.tke_client import TkeClient as TkeClient2018
 from tencentcloud.tke.v20220501.tke_client import TkeClient as TkeClient2022
 
-from scaler.drivers import tke_api as api
+from scaler.drivers import cloud_tke_api as api
 from scaler.errors import CredentialsError, NotOfferedError, QuotaError, SoldOutError
-from scaler.model.pools import Autoscaling, Instance, Operation, Pool, Progress, Trouble
+from scaler.model.pools import Instance, Operation, Pool, Progress, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from scaler.drivers.cloud import Doors, Offer
-    from scaler.model.pools import Change, PoolSpec
+    from scaler.model.pools import Autoscaling, Change, PoolSpec
 
 LABEL = "tke.cloud.tencent.com/nodepool-id"
 # The API's own limit for a page, and for the machines of one removal.
@@ -102,8 +102,7 @@ class Tke:
             )
         raw = self._raw(like.id)
         native = {name: raw["Native"][name] for name in _COPIED_NATIVE if raw["Native"].get(name) is not None}
-        least, most = min(like.min or 0, spec.size), max(like.max or 0, spec.size)
-        bounds = spec.autoscaling or Autoscaling(on=like.autoscaled, min=least, max=most)
+        bounds = spec.bounds_like(like)
         old = {name: value for name, value in (raw["Native"].get("Scaling") or {}).items() if value is not None}
         native |= {
             "Scaling": old | {"MinReplicas": bounds.min, "MaxReplicas": bounds.max},

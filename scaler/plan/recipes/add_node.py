@@ -109,7 +109,7 @@ def plan(
         hosts=tuple(by_name[name] for name in changing),
         steps=_steps(joining, adopted, changing, network=living.works),
         present=tuple(name for name, stand in stands.items() if stand is Standing.PRESENT),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_not_carried(cluster, state, [by_name[name] for name in adopted])),
         untouched=f"no other host is changed: {len(state.nodes)} nodes that are there, load balancers, etcd",
         follows=living.follows,
     )
@@ -124,3 +124,12 @@ def _steps(joining: list[str], adopted: list[str], changing: tuple[str, ...], *,
 def _has_cidr(state: ClusterState, name: str) -> bool:
     node = state.node(name)
     return bool(node and node.spec.pod_cidr)
+
+
+def _not_carried(cluster: Cluster, state: ClusterState, adopted: Iterable[Host]) -> Iterable[str]:
+    """Tell what the Node of a host that is adopted has not got of its pool's: somebody else made it."""
+    for host in adopted:
+        node = state.node(host.name)
+        missing = cluster.carried_by(host).missing(node) if node else []
+        if missing:
+            yield f"{host.name} is a node already and is left as it is: it has no {', no '.join(missing)}"

@@ -61,6 +61,34 @@ def must_be_idle(pool: Pool) -> None:
 
 def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = False) -> None:
     """Refuse a size that the pool may not have; ``going`` tells that it is on the way there already."""
+    _may_change(pool, autoscaler, going=going)
+    if size != pool.target:
+        must_divide(pool, size)
+    if autoscaler != "pin":
+        _within(pool, size)
+
+
+def may_lose(pool: Pool, size: int, autoscaler: Autoscaler) -> None:
+    """Refuse a size that is left when given machines have gone; zones need not have as many each then.
+
+    A bound that is pinned moves when they have gone, so that it holds before.
+    """
+    _may_change(pool, autoscaler, going=True)
+    _within(pool, size)
+
+
+def must_divide(pool: Pool, size: int) -> None:
+    """Refuse a size that zones with as many nodes in each cannot come to."""
+    if pool.per_zone and size % max(len(pool.zones), 1):
+        zones = len(pool.zones)
+        low = size - size % zones
+        raise GuardError(
+            f"pool {pool.name} has {zones} zones with as many nodes in each: {size} is not a multiple of {zones}",
+            hint=f"ask for {low} or {low + zones}",
+        )
+
+
+def _may_change(pool: Pool, autoscaler: Autoscaler, *, going: bool) -> None:
     if pool.state == "deleting":
         raise ConflictError(f"pool {pool.name} is being deleted", code=pool.told)
     if not going:
@@ -70,8 +98,9 @@ def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = Fal
             f"an autoscaler moves pool {pool.name} between {pool.min} and {pool.max}: it may change the size again",
             hint="say --autoscaler keep, pin (it may have this size only) or disable; or scaler pool autoscale",
         )
-    if autoscaler == "pin":
-        return
+
+
+def _within(pool: Pool, size: int) -> None:
     for bound, over in ((pool.max, size > (pool.max or 0)), (pool.min, size < (pool.min or 0))):
         if bound is not None and over:
             which = "max" if bound == pool.max and size > bound else "min"
@@ -79,13 +108,6 @@ def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = Fal
                 f"pool {pool.name} has {which} {bound}, {size} was asked for",
                 hint=f"scaler pool autoscale {pool.name} --{which} {size} moves the bound",
             )
-    if pool.per_zone and size % max(len(pool.zones), 1):
-        zones = len(pool.zones)
-        low = size - size % zones
-        raise GuardError(
-            f"pool {pool.name} has {zones} zones with as many nodes in each: {size} is not a multiple of {zones}",
-            hint=f"ask for {low} or {low + zones}",
-        )
 
 
 def room_for(pool: Pool, size: int, zones: Iterable[str]) -> int:
@@ -113,12 +135,9 @@ def grow(
     """Return the plan that brings ``pool`` to ``size``; nothing is asked of the cloud where it is ``settled`` there."""
     steps = ["pool_sized", "pool_nodes_ready"] if not settled else []
     steps += ["pool_nodes_verified"] if verify else []
-    autoscaling = None
-    if pool.autoscaled and autoscaler in {"pin", "disable"}:
-        bounds = (size, size) if autoscaler == "pin" else (pool.min or 0, max(pool.max or 0, size))
-        autoscaling = Autoscaling(on=autoscaler == "pin", min=bounds[0], max=bounds[1])
-        if autoscaling != Autoscaling(on=True, min=pool.min or 0, max=pool.max or 0):
-            steps.insert(0, "pool_autoscaling_set")
+    autoscaling = _autoscaling(pool, size, autoscaler)
+    if autoscaling:
+        steps.insert(0, "pool_autoscaling_set")
     told = [trouble.sentence for trouble in pool.troubles]
     if autoscaler == "keep" and pool.autoscaled and steps:
         told.append(f"the autoscaler of pool {pool.name} stays, and may change the size again")
@@ -135,12 +154,23 @@ def grow(
             pool=pool.id,
             size=size,
             before=pool.target,
+            had=pool.target,
             autoscaling=autoscaling,
             autoscaler=autoscaler,
             begun=begun,
             verify=verify,
         ),
     )
+
+
+def _autoscaling(pool: Pool, size: int, autoscaler: Autoscaler) -> Autoscaling | None:
+    """Return what becomes of the pool's autoscaler where it comes to ``size``; None where it stays as it is."""
+    if not pool.autoscaled or autoscaler not in {"pin", "disable"}:
+        return None
+    if autoscaler == "disable":
+        return Autoscaling(on=False, min=pool.min or 0, max=max(pool.max or 0, size))
+    pinned = Autoscaling(on=True, min=size, max=size)
+    return None if pool.has(pinned) else pinned
 
 
 class Going(NamedTuple):
@@ -155,19 +185,33 @@ class Going(NamedTuple):
 
     def sizes(self) -> dict[str, int]:
         """Return what is left of each pool."""
-        going = [machine.pool for machine in self.machines.values()]
+        # A machine that is gone already was taken off its pool's size when it went.
+        going = [machine.pool for machine in self.machines.values() if machine.instance]
         return {name: max(pool.target - going.count(name), 0) for name, pool in self.pools.items()}
 
 
 def shrink(cluster: str, going: Going, drain: Drain, *, max_unavailable: int, autoscaler: Autoscaler = "") -> PoolPlan:
-    """Return the plan that ends the machines, some at a time."""
-    names, seen = list(going.machines), going.seen
-    steps = [StepSpec(step="nodes_cordoned", hosts=tuple(n for n in names if n in seen))] if seen else []
+    """Return the plan that ends the machines, some at a time.
+
+    An autoscaler that is disabled is so first, and one that is pinned is so last, at what is left then: bounds that the
+    size is outside of would be taken at once, and not by these machines.
+    """
+    names, seen, sizes = list(going.machines), going.seen, going.sizes()
+    moved = {name: told for name, pool in going.pools.items() if (told := _autoscaling(pool, sizes[name], autoscaler))}
+    if len(going.pools) > 1 and moved:
+        raise GuardError(
+            f"--autoscaler {autoscaler}: the nodes are of the pools {', '.join(sorted(going.pools))}",
+            hint="name the nodes of one pool at a time",
+        )
+    bounded = [StepSpec(step="pool_autoscaling_set", hosts=tuple(names))] if moved else []
+    steps = [*bounded] if autoscaler == "disable" else []
+    steps += [StepSpec(step="nodes_cordoned", hosts=tuple(n for n in names if n in seen))] if seen else []
     for at in range(0, len(names), max_unavailable):
         batch = tuple(names[at : at + max_unavailable])
         drained = tuple(name for name in batch if name in seen)
         steps += [StepSpec(step="nodes_drained", hosts=drained)] if drained else []
         steps.append(StepSpec(step="pool_instances_removed", hosts=batch))
+    steps += bounded if autoscaler == "pin" else []
     return PoolPlan(
         change=SHRINK,
         cluster=cluster,
@@ -180,12 +224,19 @@ def shrink(cluster: str, going: Going, drain: Drain, *, max_unavailable: int, au
         drain=drain,
         seen=dict(seen),
         pods=tuple(going.pods),
-        wants=Wants(autoscaler=autoscaler, machines=dict(going.machines), sizes=going.sizes()),
+        wants=Wants(
+            pool=next(iter(moved), ""),
+            autoscaling=next(iter(moved.values()), None),
+            autoscaler=autoscaler,
+            machines=dict(going.machines),
+            sizes=sizes,
+        ),
     )
 
 
 def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None, verify: bool = False) -> PoolPlan:
     """Return the plan that makes a pool like another one; one that is ``there`` already is only waited for."""
+    must_divide(like, spec.size)
     steps = ["pool_created", "pool_nodes_ready"] if there is None else ["pool_nodes_ready"]
     steps += ["pool_nodes_verified"] if verify else []
     return PoolPlan(
@@ -208,9 +259,10 @@ def delete(cluster: str, pool: Pool, *, seen: Mapping[str, Seen], pods: Sequence
         change=DELETE,
         cluster=cluster,
         hosts=tuple(units),
-        steps=(*steps, StepSpec(step="pool_deleted", hosts=(pool.name,))),
+        # Nodes of a pool that stays after all are opened again with it.
+        steps=(*steps, StepSpec(step="pool_deleted", hosts=(*nodes, pool.name))),
         untouched="all other pools",
-        on_failure="undo",
+        on_failure="undo-all",
         leaves="workers",
         drain=drain,
         seen=dict(seen),
@@ -219,7 +271,7 @@ def delete(cluster: str, pool: Pool, *, seen: Mapping[str, Seen], pods: Sequence
     )
 
 
-def autoscale(cluster: str, pool: Pool, wanted: Autoscaling) -> PoolPlan:
+def autoscale(cluster: str, pool: Pool, wanted: Autoscaling, *, off: bool = False) -> PoolPlan:
     """Return the plan that sets bounds and autoscaler; empty where they are so."""
     as_it_is = pool.has(wanted)
     if not as_it_is and not wanted.min <= pool.target <= wanted.max:
@@ -236,7 +288,7 @@ def autoscale(cluster: str, pool: Pool, wanted: Autoscaling) -> PoolPlan:
         present=(pool.name,) if as_it_is else (),
         untouched="the size of the pool, and every node",
         on_failure="stop",
-        wants=Wants(pool=pool.id, autoscaling=wanted),
+        wants=Wants(pool=pool.id, autoscaling=wanted, autoscaler="disable" if off else ""),
     )
 
 

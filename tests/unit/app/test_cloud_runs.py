@@ -9,6 +9,7 @@ import pytest
 from scaler.app import cloud_runs
 from scaler.errors import NotOfferedError
 from scaler.model.pools import Autoscaling, Pool
+from scaler.plan.pool_plan import Machine, Wants
 from scaler.plan.recipes import pools as recipes
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Session:
     def cloud(self) -> Session:
         return self
 
+    def pools(self) -> list[Pool]:
+        return [WEB]
+
     def find(self, ref: str) -> Pool:
         assert ref == WEB.id
         return WEB
@@ -52,3 +56,10 @@ def test_bounds_without_an_autoscaler_are_gone_on_with(offers: Any) -> None:
     bounds = Autoscaling(on=False, min=2, max=20)
     plan = recipes.autoscale("prod", WEB, bounds)
     assert again(plan, *offers).wants.autoscaling == bounds
+
+
+def test_a_pool_that_was_not_lowered_before_the_run_was_killed_is_told() -> None:
+    first, again = Wants(sizes={"web": 1}), Wants(machines={"web-3": Machine(pool="web", instance="i-3")})
+    (told,) = cloud_runs._refilled(cast("CloudSession", Session(())), first, again)
+    assert "3 nodes, 2 were to be left" in told
+    assert cloud_runs._refilled(cast("CloudSession", Session(())), Wants(sizes={"web": 2}), again) == []

@@ -200,5 +200,19 @@ def test_a_host_whose_node_is_ready_is_not_dead(live: FakeSession) -> None:
         prepared(live, "n1", dead=True)
 
 
+def test_who_goes_on_standby_lives_and_has_no_other_duty(live: FakeSession) -> None:
+    def wanted(*, dead: bool = False) -> Plan:
+        return prepare(
+            live, ["n1"], drain=Drain(), max_unavailable=1, dead=dead, to_standby=True, progress=lambda _: None
+        )
+
+    assert wanted().to_standby is True
+    with pytest.raises(InputError, match="--to-standby is for hosts that live"):
+        wanted(dead=True)
+    live.cluster = live.cluster.model_copy(update={"loadbalancers": (WORKERS[0],)})
+    with pytest.raises(InputError, match="n1 is one of the loadbalancers"):
+        wanted()
+
+
 def _raise(error: Exception) -> None:
     raise error

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from scaler.app.scale import How, prepare
+from scaler.app.scale import How, picked, prepare
 from scaler.errors import InputError
+from scaler.model.pools import Instance
 from scaler.plan.plan import Drain
 from scaler.plan.pool_plan import Verify
 from tests.fakes.clock import FakeClock
@@ -71,6 +72,14 @@ def test_what_is_given_back_is_drained_as_was_said(session: FakeSession) -> None
     drain = Drain(timeout=7)
     assert planned(session, "4", How(verify=True, rollback=True, drain=drain)).drain == drain
     assert planned(session, "4", How(verify=True, drain=drain)).drain is None
+
+
+def test_of_zones_with_as_many_nodes_each_the_fullest_gives_first() -> None:
+    zonal = WEB.model_copy(update={"target": 6, "zones": ("a", "b", "c"), "per_zone": True})
+    there = [Instance(id=f"i-{at}", node=f"n{at}", state="running", zone=zone) for at, zone in enumerate("aabbcc")]
+    assert sorted(each.zone for each in picked(zonal, there, [], 3).values()) == ["a", "b", "c"]
+    uneven = [each.model_copy(update={"zone": zone}) for each, zone in zip(there, "abbbcc", strict=True)]
+    assert sorted(each.zone for each in picked(zonal, uneven, [], 3).values()) == ["b", "b", "c"]
 
 
 @pytest.mark.parametrize("picks", [False, True])

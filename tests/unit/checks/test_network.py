@@ -66,7 +66,9 @@ def test_an_old_kernel_is_refused_and_one_with_backports_warned_of(kernel: str, 
 
 def test_a_program_and_a_port_that_the_network_wants() -> None:
     network = Network(needs=Needs(programs={"bird": "routed"}, ports={179: "BIRD's sessions"}))
-    assert told(network=network, programs=("iptables",), listeners=(Listener(port=179, process="bgpd"),)) == [
+    assert told(
+        network=network, programs=("iptables", "conntrack"), listeners=(Listener(port=179, process="bgpd"),)
+    ) == [
         "bird is not installed, which routed needs",
         "port 179 (BIRD's sessions) is taken by bgpd",
     ]
@@ -136,7 +138,9 @@ def test_a_mode_that_nobody_tells_is_not_taken_in_silence() -> None:
     assert told(living=Living(why="m1: no answer")) == [
         "warning: kube-proxy's mode of the nodes that live is not known (m1: no answer): it gets iptables"
     ]
-    assert told(living=Living(why="m1: no answer"), settings={"kube_proxy_mode": "iptables"}) == []
+    assert told(living=Living(why="m1: no answer"), settings={"kube_proxy_mode": "ipvs"}) == [
+        "warning: kube-proxy's mode of the nodes that live is not known (m1: no answer): it gets ipvs"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_ipvs_is_warned_of_once_it_is_deprecated() -> None:
 
 
 def test_a_host_without_the_program_of_its_mode_is_refused() -> None:
-    assert told(programs=()) == ["iptables is not installed, which kube-proxy's mode iptables needs"]
+    assert told(programs=("conntrack",)) == ["iptables is not installed, which kube-proxy's mode iptables needs"]
 
 
 def test_none_asks_for_something_that_stands_in() -> None:
@@ -176,5 +180,5 @@ def test_none_asks_for_something_that_stands_in() -> None:
 
 def test_a_kube_proxy_beside_what_stands_in_for_it_is_refused() -> None:
     network = Network(way="cilium", replaces_proxy=True)
-    found = told(living=Living(why="nobody"), network=network, settings={"kube_proxy_mode": "iptables"})
+    found = told(living=Living(), network=network, settings={"kube_proxy_mode": "iptables"})
     assert found == ["kube_proxy_mode is iptables, and cilium stands in for kube-proxy"]

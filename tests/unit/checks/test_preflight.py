@@ -6,6 +6,7 @@ import pytest
 
 from scaler.checks import found
 from scaler.checks.preflight import Subject, examine
+from scaler.checks.preflight.kernel import CONTROLLERS
 from scaler.model.facts import HostFacts, Listener, Reach, Space
 from scaler.model.network import Network
 from tests.unit.examples import MACHINE, N1, N2, cluster, facts, node, settings, state
@@ -16,7 +17,7 @@ OURS = {"cluster": "prod", "node": "n1", "run": "earlier", "ca": "digest"}
 def subject(*, clock: float = 0.0, **changes: Any) -> Subject:
     seen = facts(**{name: value for name, value in changes.items() if name in HostFacts.model_fields})
     return Subject(
-        host=N1,
+        host=changes.get("host", N1),
         facts=seen,
         clock=(clock, 0.1),
         cluster=changes.get("cluster", cluster()),
@@ -24,7 +25,14 @@ def subject(*, clock: float = 0.0, **changes: Any) -> Subject:
         others=changes.get("others", ()),
         ca_digest="digest",
         network=changes.get("network", Network()),
+        becomes=changes.get("becomes", "workers"),
     )
+
+
+def served(*versions: str) -> tuple[Reach, ...]:
+    """Return what a host reaches: the balancer, which tells no version, and a master for each of ``versions``."""
+    masters = [Reach(endpoint=f"192.0.2.{n}:6443", version=v) for n, v in enumerate(versions, 11)]
+    return Reach(endpoint="192.0.2.10:6443"), *masters
 
 
 def told(**changes: Any) -> list[tuple[str, str]]:
@@ -38,6 +46,11 @@ def test_a_good_host_has_no_finding() -> None:
 GONE = (Reach(endpoint="192.0.2.10:6443", error="refused"), Reach(endpoint="192.0.2.11:6443"))
 NO_MASTER = (Reach(endpoint="192.0.2.10:6443"), Reach(endpoint="192.0.2.11:6443", error="timed out"))
 STORE = {"runtime_source": "store", "containerd_version": "2.0.0", "runc_version": "1.1.4"}
+IPVS = cluster(settings=settings(kube_proxy_mode="ipvs"))
+NFTABLES = cluster(settings=settings(kube_proxy_mode="nftables", kubernetes_version="1.31.2"))
+NEWER = cluster(settings=settings(kubernetes_version="1.31.2"))
+SAYS_2 = cluster(settings=settings(kubernetes_version="1.31.2", containerd_version="2.0.1"))
+OLD_RUNC = cluster(settings=settings(**{**STORE, "containerd_version": "1.6.20", "runc_version": "0.1.1"}))
 STORE_TOO_NEW = cluster(settings=settings(**STORE))
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("clock", {"clock": 3600.0}, "3600.0 s ahead of"),
@@ -62,9 +75,15 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("leftovers", {"leftovers": ("/etc/cni/net.d",)}, "leftovers of an earlier installation: /etc/cni/net.d"),
     ("leftovers", {"ca_digest": "another"}, "belongs to another cluster"),
     ("network", {"network": Network(refusals=("it is broken",))}, "it is broken"),
-    ("proxy", {"programs": ()}, "iptables is not installed"),
+    ("proxy", {"programs": ("conntrack",)}, "iptables is not installed"),
     ("ports", {"listeners": (Listener(port=10250, process="socat"),)}, "port 10250 (kubelet) is taken by socat"),
     ("ports", {"listeners": (Listener(port=10256, process="kube-proxy"),)}, "is taken by kube-proxy"),
+    ("proxy", {"kernel": "5.10.0", "cluster": NFTABLES}, "5.13 is needed by kube-proxy's mode nftables"),
+    ("proxy", {"programs": ("iptables", "conntrack"), "cluster": IPVS}, "ipset is not installed"),
+    ("proxy", {"programs": ("conntrack",), "cluster": NFTABLES}, "nft is not installed"),
+    ("skew", {"reach": served("1.20.5", "1.19.9")}, "kubelet 1.20.2 is newer than API server 1.19.9"),
+    ("skew", {"reach": served("1.23.0")}, "3 minors older than API server 1.23.0"),
+    ("skew", {"reach": served("1.20.0", "1.22.0"), "becomes": "masters"}, "API servers run 1.20 and 1.22"),
     ("reach", {"reach": GONE}, "cannot reach the API through 192.0.2.10:6443: refused"),
     ("reach", {"reach": NO_MASTER}, "cannot reach any master directly"),
     ("routes", {"routes": ("10.244.7.0/24",)}, "overlaps the pod network"),
@@ -75,6 +94,8 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("runtime", {"containerd": "2.0.1"}, "too new"),
     ("runtime", {"containerd": "?"}, "does not say a version"),
     ("runtime", {"cluster": STORE_TOO_NEW}, "containerd 2.0.0 is too new"),
+    ("runtime", {"containerd": "1.7.30", "cluster": SAYS_2}, "its file would be in the other's form"),
+    ("runtime", {"cluster": OLD_RUNC}, "runc 0.1.1 does not know"),
     ("swap", {"swaps": ("/dev/zram0",)}, "swap is on: /dev/zram0"),
     ("system", {"arch": "aarch64"}, "is aarch64, the cluster's binaries are amd64"),
     ("system", {"systemd": False}, "does not run systemd"),
@@ -186,3 +207,38 @@ def test_the_authority_of_another_cluster_is_a_fault_also_with_a_receipt_of_that
 def test_every_fault_of_a_host_is_told_at_once() -> None:
     found_in = {check for check, _ in told(swaps=("/dev/sda2",), systemd=False, resolv_conf=False, containerd="")}
     assert found_in == {"swap", "system", "kernel", "runtime"}
+
+
+WARNINGS: list[tuple[str, dict[str, Any], str]] = [
+    ("kernel", {"cgroup": 1, "controllers": tuple(CONTROLLERS[1]), "cluster": NEWER}, "refuse from 1.35 on"),
+    ("kernel", {"kernel": "5.4.0", "cluster": cluster(settings=settings(kubernetes_version="1.32.0"))}, "before 5.8"),
+    ("proxy", {"programs": ("iptables",)}, "conntrack is not installed"),
+    ("runtime", {"containerd": "1.7.2", "cluster": NEWER}, "is older than 1.7.20"),
+    ("runtime", {"containerd": "2.1.0", "cluster": NEWER}, "containerd_version is not said"),
+    ("system", {"os_id": "alpine", "os_version": "3.20"}, "runs alpine 3.20, whose package names"),
+    ("system", {"os_id": "rocky", "os_version": "9.4"}, "runs rocky 9.4, and its operating_system is debian"),
+]
+
+
+@pytest.mark.parametrize(("check", "fault", "message"), WARNINGS)
+def test_what_a_host_can_live_with_is_a_warning_with_its_remedy(
+    check: str, fault: dict[str, Any], message: str
+) -> None:
+    findings = examine(subject(**fault))
+    assert [(f.check, f.warning, message in f.message) for f in findings if f.check == check] == [(check, True, True)]
+    assert all(f.remedy for f in findings)
+
+
+def test_no_conntrack_is_needed_from_1_32_on() -> None:
+    newest = cluster(settings=settings(kubernetes_version="1.32.0"))
+    assert [f for f in examine(subject(programs=("iptables",), cluster=newest)) if f.check == "proxy"] == []
+
+
+def test_a_package_is_called_as_the_hosts_system_calls_it() -> None:
+    (finding,) = [f for f in examine(subject(programs=("iptables",), os_id="openEuler")) if f.check == "proxy"]
+    assert finding.remedy == "dnf install --assumeyes conntrack-tools"
+
+
+def test_a_system_that_is_called_by_its_name_is_no_finding() -> None:
+    rhel = N1.model_copy(update={"variables": {"operating_system": "rhel"}})
+    assert examine(subject(os_id="rocky", os_version="9.4", host=rhel)) == []

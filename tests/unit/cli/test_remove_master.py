@@ -6,11 +6,13 @@ import pytest
 
 from scaler.plan.quorum import quorum
 from tests.fakes.control_plane import APISERVER, ETCD, KEEPALIVED, FakeControlPlane
-from tests.fakes.etcd import FakeMember
+from tests.fakes.etcd import FakeEtcd, FakeMember
 from tests.unit.cli.test_add_master import opened, told
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scaler.model.etcd import Member
 
 
 def gone(there: FakeControlPlane, *names: str) -> None:
@@ -65,6 +67,22 @@ def test_a_leader_leaves_and_every_set_is_without_it(there: FakeControlPlane) ->
 def test_the_leader_is_moved_before_its_member_goes(there: FakeControlPlane) -> None:
     removed("remove-master", "m1", "--allow-even")
     assert there.etcd.led_by == "m2"
+
+
+def test_the_api_servers_that_stay_are_held_while_the_leader_changes(
+    there: FakeControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = FakeEtcd.move_leader
+
+    def move(self: FakeEtcd, leader: Member, to: Member) -> None:
+        there.events.append("move")
+        moved(self, leader, to)
+
+    monkeypatch.setattr(FakeEtcd, "move_leader", move)
+    removed("remove-master", "m1", "--allow-even")
+    at = there.events.index("move")
+    assert {"freeze m2", "freeze m3"} <= set(there.events[:at])
+    assert {"free m2", "free m3"} <= set(there.events[at:])
 
 
 def test_the_others_lists_are_rolled_before_the_balancers_forget_it(there: FakeControlPlane) -> None:

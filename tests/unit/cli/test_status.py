@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from scaler.app import cloud_session, cloud_status, inventories
 from scaler.app import session as sessions
 from scaler.cli.main import app
+from scaler.model.cloud_status import CloudStatus
 from tests.fakes.control_plane import APISERVER, FakeControlPlane
 
 if TYPE_CHECKING:
@@ -111,12 +113,10 @@ def test_a_watch_looks_again_and_ends_with_ctrl_c(
 _WATCH = """
 import sys
 from scaler.cli import status
-from scaler.model.status import Status
 from scaler.ui.report import Output, Report
-from datetime import datetime, timezone
 def looks():
     while True:
-        yield Status(cluster="prod", at=datetime.now(timezone.utc), endpoint="e"), ()
+        yield status.Look(lambda: "cluster prod", {"cluster": "prod"})
 status._watch(Report("status", Output(sys.argv[1])), looks())
 """
 
@@ -132,3 +132,16 @@ def test_a_watch_ends_quietly_when_nobody_reads_any_more(output: str) -> None:
     watch.stdout.close()
     assert (watch.wait(timeout=60), watch.stderr.read()) == (0, "")
     watch.stderr.close()
+
+
+def test_a_managed_cluster_is_watched_and_left_in_the_same_way(
+    plane: FakeControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = CloudStatus(cluster="prod", kind="tke", region="r", at=plane.fakes.clock.now(), api=True, pools=())
+    plane.fakes.clock.sleep = Looks(plane, 3).sleep  # type: ignore[method-assign]
+    monkeypatch.setattr(inventories, "read_managed", lambda _: "prod")
+    monkeypatch.setattr(cloud_session, "CloudSession", lambda _: plane.fakes)
+    monkeypatch.setattr(cloud_status, "collect", lambda _: seen)
+    done = invoked("--watch")
+    assert (done.exit_code, done.stdout.count("cluster prod")) == (0, 3)
+    assert "everything is well" in invoked().stdout

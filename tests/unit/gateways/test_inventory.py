@@ -91,6 +91,8 @@ def test_an_inventory_is_read_with_its_groups_and_connections(place: Path) -> No
             "unknown variable kubelet_max_pod did you mean kubelet_max_pods?",
         ),
         ("ansible_port: 2222", "kubelet_max_pods: many", "kubelet_max_pods: 'many' is not of type int"),
+        ("ansible_port: 2222", "pool: wbe", "host n1: pool: 'wbe' is not one of the cluster's pools (none)"),
+        ("ansible_port: 2222", "failure_domain: Rack 2", "host n1: failure_domain: is not a plain word"),
         ("        m1: {ansible_host: 192.0.2.11}  # the first", "        {}", "group 'masters' is empty"),
         ("    etcd:", "   etcd:", "hosts.yml:"),
         ("        n2: {ansible_host", "        n1: {ansible_host", "hosts.yml:17"),
@@ -99,6 +101,19 @@ def test_an_inventory_is_read_with_its_groups_and_connections(place: Path) -> No
 def test_a_mistake_in_the_hosts_is_told_with_its_place(place: Path, old: str, new: str, told: str) -> None:
     change(place, old, new)
     assert told in refused(place)
+
+
+@reads
+def test_pools_are_read_and_a_host_keeps_its_own_when_it_moves(place: Path) -> None:
+    with (place / "group_vars" / "all.yml").open("a") as file:
+        file.write("pools:\n  web: {min: 1, labels: {disk: ssd}, taints: ['dedicated=web:NoSchedule'], cpu: 8}\n")
+    change(place, "ansible_port: 2222", "ansible_port: 2222, pool: web, failure_domain: rack-3")
+    cluster = inventory.read(place)
+    assert (cluster.settings.pools["web"].min, cluster.settings.pools["web"].cpu) == (1, "8")
+    n1 = cluster.hosts()["n1"]
+    assert (n1.pool, n1.failure_domain) == ("web", "rack-3")
+    inventory.move(cluster, [n1], "workers")
+    assert inventory.read(place).working("web") == (n1,)
 
 
 @reads
@@ -147,6 +162,25 @@ def test_hosts_that_joined_move_to_the_workers_and_everything_else_stays(place: 
     assert (place / "hosts.yml").stat().st_mode & 0o777 == 0o640
     again = inventory.read(place)
     assert [host.name for host in again.workers] == ["w1", "n1"]
+
+
+@reads
+@pytest.mark.parametrize("names", [["n1"], ["n2"], ["n1", "n2"]])
+def test_the_file_is_what_it_was_once_all_are_back_on_standby(place: Path, names: list[str]) -> None:
+    before = (place / "hosts.yml").read_bytes()
+    cluster = inventory.read(place)
+    inventory.move(cluster, [cluster.hosts()[name] for name in names], "workers")
+    cluster = inventory.read(place)
+    inventory.leave(cluster, [cluster.hosts()[name] for name in reversed(names)], [], ["workers"])
+    assert (place / "hosts.yml").read_bytes() == before
+
+
+@reads
+def test_where_standby_is_in_no_order_a_host_comes_last(place: Path) -> None:
+    change(place, "        n2: {ansible_host: 192.0.2.32}\n", "        a1: {ansible_host: 192.0.2.32}\n")
+    cluster = inventory.read(place)
+    inventory.leave(cluster, [cluster.hosts()["w1"]], [], ["workers"])
+    assert [host.name for host in inventory.read(place).standby] == ["n1", "a1", "w1"]
 
 
 @reads

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scaler.model import versions
+from scaler.model.version_facts import Row, facts
 
 
 @pytest.mark.parametrize(
@@ -83,12 +84,19 @@ def sample(flag: str) -> str:
 
 
 REMOVED = [
-    (component, flag, first)
-    for component, flags in versions._facts()["removed_flags"].items()
-    for flag, first in flags.items()
+    (component, flag, row.removed)
+    for component, flags in facts().flags.items()
+    for flag, row in flags.items()
+    if row.removed
 ]
 FIELDS = [
-    (kind, field, first) for kind, fields in versions._facts()["first_field"].items() for field, first in fields.items()
+    (kind, field, row.since) for kind, told in facts().kinds.items() for field, row in told.fields.items() if row.since
+]
+ROWS = [
+    *(row for flags in facts().flags.values() for row in flags.values()),
+    *(row for kind in facts().kinds.values() for row in kind.fields.values()),
+    *facts().gates.values(),
+    *(row for settings in facts().values.values() for rows in settings.values() for row in rows.values()),
 ]
 
 
@@ -104,6 +112,39 @@ def test_each_removed_flag_is_there_just_before_and_gone_from_then_on(component:
 def test_each_field_is_unknown_just_before_and_known_from_then_on(kind: str, field: str, first: str) -> None:
     assert versions.has_field(f"{first}.0", kind, field)
     assert not versions.has_field(before(first), kind, field)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_says_its_versions_in_the_order_in_which_they_come(row: Row) -> None:
+    told = [versions.parts(v) for v in (row.since, row.changed, row.deprecated, row.removed) if v]
+    assert told == sorted(told)
+    assert told
+
+
+@pytest.mark.parametrize("kind", ["KubeletConfiguration", "KubeProxyConfiguration"])
+def test_every_field_with_a_row_is_one_of_its_kind(kind: str) -> None:
+    told = facts().kinds[kind]
+    assert [f for f, row in told.fields.items() if not row.since and f not in told.base] == []
+    assert [f for f in told.fields if not versions.knows_field(kind, f)] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "known"),
+    [
+        ("evictionHard.memory.available", True),
+        ("authentication.x509.clientCAFile", True),
+        ("authentication.x509", True),
+        ("authentication.x509.clientCAFil", False),
+        ("clusterDns", False),
+    ],
+)
+def test_what_a_map_holds_is_the_users_and_other_fields_are_told(field: str, *, known: bool) -> None:
+    assert versions.knows_field("KubeletConfiguration", field) is known
+
+
+def test_a_field_of_a_field_is_there_with_it() -> None:
+    assert not versions.has_field("1.21.0", "KubeletConfiguration", "memorySwap.swapBehavior")
+    assert versions.has_field("1.22.0", "KubeletConfiguration", "memorySwap.swapBehavior")
 
 
 def test_a_field_that_was_always_there_is_known() -> None:

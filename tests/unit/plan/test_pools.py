@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from scaler.errors import ConflictError, GuardError, InputError
 from scaler.model.pools import Autoscaling, Instance, Pool, PoolSpec
-from scaler.plan.plan import Drain, Seen
+from scaler.plan.plan import Drain, Seen, StepSpec
 from scaler.plan.pool_plan import Machine
 from scaler.plan.recipes import pools as recipes
 from scaler.plan.recipes.pools import Going
+
+if TYPE_CHECKING:
+    from scaler.plan.pool_plan import Autoscaler, PoolPlan
 
 
 def pool(**more: Any) -> Pool:
@@ -80,6 +83,21 @@ def test_zones_get_as_many_each_and_both_neighbours_are_told() -> None:
     recipes.may_have(zonal, 6, "")
 
 
+def test_of_zones_with_as_many_nodes_each_any_node_may_go() -> None:
+    zonal = pool(per_zone=True, zones=("a", "b", "c"), target=6, actual=6)
+    recipes.may_lose(zonal, 5, "")
+    # What is there is no new size.
+    recipes.may_have(zonal.model_copy(update={"target": 5}), 5, "")
+    with pytest.raises(GuardError, match="not a multiple of 3"):
+        recipes.create("prod", zonal, PoolSpec(name="batch", size=4), there=None)
+
+
+@pytest.mark.parametrize("autoscaler", ["", "keep", "pin", "disable"])
+def test_no_node_goes_below_the_least(autoscaler: Any) -> None:
+    with pytest.raises(GuardError):
+        recipes.may_lose(pool(autoscaled=True), 0, autoscaler)
+
+
 @pytest.mark.parametrize(
     ("size", "zones", "least"),
     [(7, "aaabbbc", 9), (7, "aaaabbc", 12), (6, "aabbcc", 6), (3, "", 3), (4, "", 6), (0, "", 0)],
@@ -102,6 +120,46 @@ def test_nodes_leave_in_batches_and_the_size_is_what_is_left() -> None:
         ("pool_instances_removed", ("n3",)),
     ]
     assert plan.wants.sizes == {"np-1": 1}
+
+
+def leaving(pools: int = 1, *, autoscaled: bool = True) -> Going:
+    machines = {f"n{at}": Machine(pool=f"np-{at % pools}", instance=f"i-{at}") for at in range(2)}
+    there = {f"np-{at}": pool(id=f"np-{at}", autoscaled=autoscaled) for at in range(pools)}
+    return Going(machines, there, {name: Seen(uid=name) for name in machines}, ())
+
+
+def steps(plan: PoolPlan) -> list[str]:
+    return [spec.step for spec in plan.steps]
+
+
+def test_an_autoscaler_is_disabled_before_nodes_go_and_pinned_after() -> None:
+    removal = ["nodes_cordoned", "nodes_drained", "pool_instances_removed"]
+    for word, wanted, first, last in (
+        ("disable", Autoscaling(on=False, min=1, max=9), ["pool_autoscaling_set"], []),
+        ("pin", Autoscaling(on=True, min=2, max=2), [], ["pool_autoscaling_set"]),
+        ("keep", None, [], []),
+    ):
+        plan = recipes.shrink("prod", leaving(), Drain(), max_unavailable=2, autoscaler=cast("Autoscaler", word))
+        assert (steps(plan), plan.wants.autoscaling) == ([*first, *removal, *last], wanted)
+        # Where it fails, it fails for all of them.
+        assert all(spec.hosts == ("n0", "n1") for spec in plan.steps)
+    untouched = recipes.shrink("prod", leaving(autoscaled=False), Drain(), max_unavailable=2, autoscaler="disable")
+    assert steps(untouched) == removal
+
+
+def test_the_autoscalers_of_several_pools_are_not_one_plans() -> None:
+    with pytest.raises(GuardError, match="np-0, np-1"):
+        recipes.shrink("prod", leaving(2), Drain(), max_unavailable=1, autoscaler="disable")
+
+
+def test_a_node_whose_machine_is_gone_takes_nothing_off_the_size() -> None:
+    machines = {"n1": Machine(pool="np-1", instance=""), "n2": Machine(pool="np-1", instance="i-2")}
+    assert Going(machines, {"np-1": pool()}, {}, ()).sizes() == {"np-1": 3}
+
+
+def test_the_nodes_of_a_pool_that_is_deleted_share_its_fate() -> None:
+    plan = recipes.delete("prod", pool(), seen={"n1": Seen(uid="1"), "n2": Seen(uid="2")}, pods=(), drain=Drain())
+    assert plan.steps[-1] == StepSpec(step="pool_deleted", hosts=("n1", "n2", "web"))
 
 
 def test_a_pool_that_is_there_already_is_only_waited_for() -> None:

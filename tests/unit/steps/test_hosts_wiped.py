@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from scaler.gateways.ssh import Said
 from scaler.steps.hosts_wiped import STEP
 from tests.fakes.leaving import leaving
 from tests.fakes.playbooks import Placed
@@ -105,3 +106,34 @@ def test_a_master_loses_its_workers_files_first(tmp_path: Path) -> None:
     fakes.playbooks.fail = failing
     assert STEP.apply(fakes.world, fakes.hosts) == {}
     assert ran == ["worker_remove.yml", "master_remove.yml", "loadbalancer_remove.yml"]
+
+
+def test_one_that_goes_on_standby_keeps_what_it_needs_before_it_is_cleaned(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1", to_standby=True)
+    ran: list[str] = []
+
+    def run(playbook: str, _: str) -> str:
+        ran.append(playbook)
+        return ""
+
+    fakes.playbooks.fail = run
+    fakes.playbooks.programs["prefetch.yml"] = lambda _host, _variables, _check: ""
+    assert STEP.apply(fakes.world, fakes.hosts) == {}
+    assert ran == ["prefetch.yml", "worker_remove.yml"]
+    # What it keeps already is not looked for once more.
+    ran.clear()
+    names = ("kubelet", "kube-proxy")
+    kept = "".join(f"sha-of-{name}  /var/cache/scaler/sha-of-{name}\n" for name in names)
+    fakes.ssh.programs.append(lambda _host, argv, _stdin: Said(0, kept, "") if argv[0] == "find" else None)
+    fakes.ssh.programs.append(lambda _host, argv, _stdin: Said(0, "", "") if argv[0] == "containerd" else None)
+    assert STEP.apply(fakes.world, fakes.hosts) == {}
+    assert ran == ["worker_remove.yml"]
+    assert "/var/cache/scaler" in STEP.describe(fakes.world.plan, fakes.world.cluster.settings)[1]
+
+
+def test_one_that_cannot_keep_it_is_cleaned_all_the_same_and_that_is_told(tmp_path: Path) -> None:
+    fakes = installed(leaving(tmp_path, "n1", to_standby=True))
+    fakes.playbooks.fails["prefetch.yml", "n1"] = "no space left"
+    assert STEP.apply(fakes.world, fakes.hosts) == {}
+    assert "n1" not in fakes.playbooks.hosts
+    assert fakes.world.later == {"n1": "it joins again with all its files sent: no space left"}

@@ -118,3 +118,35 @@ def test_undo_keeps_a_node_that_is_not_this_runs(fakes: Fakes, annotations: dict
 def test_undo_of_a_node_that_was_never_made_is_no_error(fakes: Fakes) -> None:
     STEP.undo(fakes.world, fakes.hosts[0])
     assert fakes.kube.of("Node") == {}
+
+
+def test_a_node_carries_its_pool_and_its_failure_domain_from_the_beginning(tmp_path: Path) -> None:
+    n1 = host("n1", 11).model_copy(update={"pool": "web", "failure_domain": "rack-2"})
+    pools = {"web": {"labels": {"disk": "ssd"}, "taints": ["dedicated=web:NoSchedule", "new:NoExecute"]}}
+    fakes = Fakes(tmp_path, [n1], pools=pools)
+    assert STEP.apply(fakes.world, [n1]) == {}
+    told = fakes.kube.of("Node")["n1"]
+    assert told["metadata"]["labels"] == {
+        "kubernetes.io/hostname": "n1",
+        "scaler.dev/pool": "web",
+        "disk": "ssd",
+        "topology.kubernetes.io/zone": "rack-2",
+    }
+    # What the node lifecycle taints is beside them.
+    ours = [taint for taint in told["spec"]["taints"] if not taint["key"].startswith("node.kubernetes.io/")]
+    assert ours == [
+        {"key": "dedicated", "value": "web", "effect": "NoSchedule"},
+        {"key": "new", "effect": "NoExecute"},
+    ]
+    assert "n1 carries scaler.dev/pool=web" in STEP.describe(fakes.world.plan, fakes.world.cluster.settings)[1]
+
+
+def test_a_master_is_in_its_failure_domain_and_in_no_pool(tmp_path: Path) -> None:
+    n1 = host("n1", 11).model_copy(update={"pool": "web", "failure_domain": "rack-2"})
+    fakes = Fakes(tmp_path, [n1], pools={"web": {"taints": ["dedicated=web:NoSchedule"]}})
+    fakes.world.plan = fakes.world.plan.model_copy(update={"makes": "masters"})
+    STEP.apply(fakes.world, [n1])
+    told = fakes.kube.of("Node")["n1"]
+    assert told["metadata"]["labels"]["topology.kubernetes.io/zone"] == "rack-2"
+    assert "scaler.dev/pool" not in told["metadata"]["labels"]
+    assert "dedicated" not in [taint["key"] for taint in told["spec"]["taints"]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from scaler.errors import CloudError
+from scaler.errors import AmbiguousError, CloudError, ConflictError
 from scaler.model.pools import Instance, Operation, Pool, Progress
 from scaler.plan.recipes import pools as recipes
 from scaler.steps.clouds import CloudWorld
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaler.drivers.cloud import Cloud
     from scaler.gateways.kube import Kube
     from scaler.model.cloud_cluster import CloudCluster
+    from scaler.plan.pool_plan import PoolPlan
 
 ZONES = ("a", "b", "c")
 
@@ -58,10 +59,8 @@ class FakeCloud:
         return Progress(state="done")
 
 
-def taken_back(cloud: FakeCloud, before: int) -> list[int]:
-    """Let the run that asked for the pool's size, in place of ``before``, be taken back; return what was asked for."""
-    plan = recipes.grow("prod", cloud.web.model_copy(update={"target": before}), cloud.web.target, rollback=True)
-    world = CloudWorld(
+def world_of(cloud: FakeCloud, plan: PoolPlan) -> CloudWorld:
+    return CloudWorld(
         run="r",
         plan=plan,
         kube=cast("Kube", None),
@@ -72,7 +71,16 @@ def taken_back(cloud: FakeCloud, before: int) -> list[int]:
         wait_seconds=10,
         version="1.33",
     )
-    STEP.undo(world, plan.hosts[0])
+
+
+def grown(cloud: FakeCloud, before: int, size: int) -> PoolPlan:
+    return recipes.grow("prod", cloud.web.model_copy(update={"target": before}), size, rollback=True)
+
+
+def taken_back(cloud: FakeCloud, before: int) -> list[int]:
+    """Let the run that asked for the pool's size, in place of ``before``, be taken back; return what was asked for."""
+    plan = grown(cloud, before, cloud.web.target)
+    STEP.undo(world_of(cloud, plan), plan.hosts[0])
     return cloud.asked
 
 
@@ -100,3 +108,33 @@ def test_a_size_that_can_only_be_lowered_by_ending_machines_stays_and_that_is_to
 
 def test_what_arrived_whole_needs_nothing() -> None:
     assert taken_back(FakeCloud(6, "aabbcc", per_zone=True), before=3) == []
+
+
+def test_a_size_that_somebody_else_asked_for_since_is_not_taken_back() -> None:
+    cloud = FakeCloud(20, "aabbcc", per_zone=False)
+    plan = grown(cloud, 3, 12)
+    STEP.undo(world_of(cloud, plan), plan.hosts[0])
+    assert cloud.asked == []
+
+
+def test_a_run_that_goes_on_with_another_goes_back_to_what_was_before_both() -> None:
+    cloud = FakeCloud(12, "aaaaa", per_zone=False)
+    plan = grown(cloud, 12, 12)
+    first = plan.model_copy(update={"wants": plan.wants.model_copy(update={"had": 3})})
+    STEP.undo(world_of(cloud, first), first.hosts[0])
+    assert cloud.asked == [5]
+
+
+def test_a_request_that_was_lost_is_not_sent_again_where_somebody_was_faster() -> None:
+    cloud = FakeCloud(3, "aaa", per_zone=False)
+
+    def lost(pool: Pool, size: int) -> Operation:
+        cloud.asked.append(size)
+        cloud.web = pool.model_copy(update={"target": 20})
+        raise AmbiguousError("the connection broke")
+
+    cloud.set_size = lost  # type: ignore[method-assign]
+    plan = grown(cloud, 3, 5)
+    with pytest.raises(ConflictError, match="had 3 nodes when 5 were asked for, and 20 now"):
+        STEP.apply(world_of(cloud, plan), plan.hosts)
+    assert cloud.asked == [5]

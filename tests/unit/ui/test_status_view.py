@@ -16,7 +16,7 @@ from scaler.model.status import (
     Unknown,
 )
 from scaler.plan.health import problems
-from scaler.ui.status_view import text
+from scaler.ui.status_view import text, view
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SCREEN = 50
@@ -58,7 +58,7 @@ def status(**more: Any) -> Status:
 
 
 def shown(seen: Status) -> str:
-    return text(seen, problems(seen))
+    return text(view(seen, problems(seen)))
 
 
 def test_three_masters_and_four_workers_fit_one_screen() -> None:

@@ -1,0 +1,1 @@
+"""What the Cluster Autoscaler's cloud provider ``externalgrpc`` says on the wire, and the server that it calls."""
