@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.lab.conftest import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 DROP_IN = "/etc/systemd/system/kubelet.service.d/50-planted.conf"
 ENVIRONMENT = "/etc/default/planted"

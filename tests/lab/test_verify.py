@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.lab.conftest import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 # What the lab's cluster has none of.
 ABSENT = {
@@ -212,7 +212,6 @@ def test_a_policy_engine_that_does_nothing_is_told(workers: Workers) -> None:
     assert "keeps nobody out, though calico-node is there" in told.checks("n2")["network-policy"]["reason"]
 
 
-@pytest.mark.long
 def test_a_dead_kube_proxy_is_told(workers: Workers) -> None:
     with workers.done("n1", "systemctl stop kube-proxy", "systemctl start kube-proxy"):
         told = workers.verify("n1", "--checks", "services,network")
@@ -227,7 +226,6 @@ def test_a_dead_kube_proxy_is_told(workers: Workers) -> None:
     assert "service-reaches-node" in told.outcomes("n1", "passed")
 
 
-@pytest.mark.long
 def test_a_firewall_that_is_closed_one_way_is_told_as_that_way(workers: Workers) -> None:
     rule = "FORWARD -p tcp --syn -d {} -j DROP".format(workers.cluster.nodes()["n2"]["spec"]["podCIDR"])
     with workers.done("n1", f"iptables -w -I {rule}", f"iptables -w -D {rule}"):
@@ -237,7 +235,6 @@ def test_a_firewall_that_is_closed_one_way_is_told_as_that_way(workers: Workers)
     assert re.search("the pod on n2 at .* sent 0 of 65536 bytes", told.checks("n1")["reaches-old-node"]["reason"])
 
 
-@pytest.mark.long
 def test_a_network_plugin_that_is_not_there_is_told_by_the_pod_that_does_not_start(workers: Workers) -> None:
     with workers.changed("n2", CNI, '"type": "bridge"', '"type": "no-bridge"'):
         told = workers.verify("n2", "--checks", "pod,network", "--timeout", "30")
@@ -246,7 +243,6 @@ def test_a_network_plugin_that_is_not_there_is_told_by_the_pod_that_does_not_sta
     assert 'failed to find plugin "no-bridge"' in reason
 
 
-@pytest.mark.long
 def test_a_kubelet_of_another_cgroup_driver_than_the_runtimes_is_told(workers: Workers) -> None:
     with workers.changed("n2", KUBELET, "cgroupDriver: cgroupfs", "cgroupDriver: systemd", "kubelet"):
         told = workers.verify("n2", "--checks", "cgroup,pod-life", "--timeout", "30")
@@ -255,7 +251,6 @@ def test_a_kubelet_of_another_cgroup_driver_than_the_runtimes_is_told(workers: W
     assert any("cgroup" in reason or "slice" in reason for reason in reasons), reasons
 
 
-@pytest.mark.long
 def test_a_runtime_of_another_cgroup_driver_than_the_kubelets_is_told_by_the_pod_that_does_not_start(
     workers: Workers,
 ) -> None:
@@ -289,7 +284,6 @@ def with_dns(workers: Workers) -> Iterator[Workers]:
         yield workers
 
 
-@pytest.mark.long
 def test_names_are_told_where_there_is_dns(with_dns: Workers) -> None:
     told = with_dns.verify("n1", "--checks", "dns,external-name", "--outside", "www.example.org")
     assert told.outcomes("n1", "passed") == {
@@ -301,14 +295,12 @@ def test_names_are_told_where_there_is_dns(with_dns: Workers) -> None:
     }, told.envelope
 
 
-@pytest.mark.long
 def test_dns_that_does_not_answer_is_no_dns_that_is_not_there(with_dns: Workers) -> None:
     with_dns.run("m1", "systemctl", "stop", "lab-dns")
     told = with_dns.verify("n1", "--checks", "dns-service,external-name")
     assert told.outcomes("n1", "failed") == {"dns-service", "external-name"}
 
 
-@pytest.mark.long
 def test_a_claim_is_proven_where_there_is_a_default_class(workers: Workers) -> None:
     with workers.objects(STORAGE_CLASS, VOLUME):
         told = workers.verify("n1", "--checks", "volume-claim")
@@ -318,7 +310,6 @@ def test_a_claim_is_proven_where_there_is_a_default_class(workers: Workers) -> N
     assert again.outcomes("n1", "failed") == {"volume-claim"}
 
 
-@pytest.mark.long
 def test_a_load_balancer_is_proven_where_something_gives_out_addresses(workers: Workers) -> None:
     cluster = workers.cluster
     address = str(cluster.hosts["n1"].subnet[-3])
@@ -349,14 +340,12 @@ def test_a_load_balancer_is_proven_where_something_gives_out_addresses(workers: 
             workers.are_gone()
 
 
-@pytest.mark.long
 def test_both_workers_are_proven_at_once_with_a_master(workers: Workers) -> None:
     told = workers.verify()
     assert told.envelope["data"]["passed"] == ["n1", "n2"], told.envelope["error"]
     assert {tuple(node["peers"]) for node in told.envelope["data"]["nodes"]} == {("m1",)}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_proof_leaves_nothing(workers: Workers, number: signal.Signals) -> None:
     workers.are_gone()
@@ -367,7 +356,6 @@ def test_an_interrupted_proof_leaves_nothing(workers: Workers, number: signal.Si
     workers.are_gone()
 
 
-@pytest.mark.long
 def test_what_a_killed_proof_has_left_is_deleted_by_the_next(workers: Workers) -> None:
     workers.are_gone()
     with workers.cluster.start("verify", "n1", "--cluster", workers.cluster.where.name, "--output", "json") as proof:
