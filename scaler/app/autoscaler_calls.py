@@ -119,13 +119,13 @@ class Answers:
         return message("NodeGroupTemplateNodeInfoResponse")(nodeInfo=node, nodeBytes=node)
 
     def NodeGroupGetOptions(self, request: Message) -> Message:
-        """Tell that the autoscaler's own defaults hold, whichever generation's they are."""
+        """Tell no options, so that the autoscaler's own defaults hold.
+
+        Some autoscalers have options and no field for them, and would take nothing for these if any were told.
+        """
         with self._groups.both() as (world, _):
             node_groups.bounds(world, request.id)
-        response = message("NodeGroupAutoscalingOptionsResponse")()
-        if request.HasField("defaults"):
-            response.nodeGroupAutoscalingOptions.CopyFrom(request.defaults)
-        return response
+        return message("NodeGroupAutoscalingOptionsResponse")()
 
 
 def _group(world: World, ledger: Ledger, name: str) -> Message:

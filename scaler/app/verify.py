@@ -25,7 +25,7 @@ from scaler.model.proof import Proof, Result
 from scaler.steps import verification_facts
 from scaler.steps.proof import peers_of
 from scaler.steps.proof_space import Space
-from scaler.steps.verification import Verification
+from scaler.steps.verification import UNTRIED, Verification
 from scaler.steps.verification_objects import HOLDER_ANNOTATION, VERIFIED, verification_namespace
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ def error(done: Verified) -> ScalerError | None:
 
 
 def _failures(proof: Proof) -> str:
-    untried = [each for each in proof.failed if each.reason == "not tried: no pod runs"]
-    told = [f"{each.check}: {each.reason}" for each in proof.failed if each not in untried]
-    return "; ".join(told or [f"{each.check}: {each.reason}" for each in untried[:1]])
+    return "; ".join(f"{each.check}: {each.reason}" for each in proof.failed if each.reason != UNTRIED)
 
 
 def _heard(say: Callable[[str], None]) -> Callable[[Proof], None]:

@@ -69,6 +69,7 @@ class NodeSpec(Told):
 class NodeStatus(Told):
     """status of a Node."""
 
+    capacity: dict[str, str] = {}
     allocatable: dict[str, str] = {}
     conditions: tuple[Condition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()

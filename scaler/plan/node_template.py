@@ -24,7 +24,8 @@ class Template(Value):
     id: str
     labels: dict[str, str]
     taints: tuple[PoolTaint, ...]
-    resources: dict[str, str]
+    capacity: dict[str, str]
+    allocatable: dict[str, str]
     kubernetes_version: str
     arch: str
 
@@ -37,9 +38,9 @@ def template(world: World, group: str) -> Template | None:
     cluster = world.cluster
     pool, settings = cluster.settings.pools[group], cluster.settings
     hosts = (*cluster.waiting(group), *cluster.working(group))
-    resources = {"pods": PODS, **_measured(world, cluster.working(group))}
-    resources |= {name: told for name, told in (("cpu", pool.cpu), ("memory", pool.memory)) if told}
-    if not {"cpu", "memory"} <= set(resources):
+    said = {name: told for name, told in (("cpu", pool.cpu), ("memory", pool.memory)) if told}
+    capacity, allocatable = ({"pods": PODS, **told, **said} for told in _measured(world, cluster.working(group)))
+    if not {"cpu", "memory"} <= set(allocatable):
         return None
     name = f"{group}-template"
     # What not all of them carry, like a failure domain, no new one surely has.
@@ -54,13 +55,14 @@ def template(world: World, group: str) -> Template | None:
             **dict(sorted(set.intersection(*carried))),
         },
         taints=pool.taints,
-        resources=resources,
+        capacity=capacity,
+        allocatable=allocatable,
         kubernetes_version=settings.kubernetes_version,
         arch=settings.kubernetes_arch,
     )
 
 
-def _measured(world: World, working: tuple[Host, ...]) -> dict[str, str]:
-    """Return what a Ready Node of the pool can give, of all of them the first."""
+def _measured(world: World, working: tuple[Host, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a Ready Node of the pool has, and what of that it gives to pods; of all of them the first."""
     nodes: list[Node] = [node for host in working if (node := world.node(host.name)) is not None and node.ready]
-    return dict(nodes[0].status.allocatable) if nodes else {}
+    return (nodes[0].status.capacity, nodes[0].status.allocatable) if nodes else ({}, {})

@@ -61,23 +61,25 @@ class Space:
         return self.call("exec", pod, *where, "--", "sh", "-c", script, timeout=timeout)
 
     def events(self, name: str) -> list[str]:
-        """Return what was told about an object, as reason and message, the newest last."""
+        """Return what was told about an object, as type, reason and message, the newest last."""
         told = self.call(
             "get",
             "events",
             f"--field-selector=involvedObject.name={name}",
             "--sort-by=.lastTimestamp",
             "-o",
-            "jsonpath={range .items[*]}{.reason}: {.message}{'\\n'}{end}",
+            "jsonpath={range .items[*]}{.type} {.reason}: {.message}{'\\n'}{end}",
         )
         return told.strip().splitlines()
 
     def why(self, pod: dict[str, Any]) -> str:
-        """Return what was told last about a pod that is not Ready."""
-        told = []
+        """Return what was told last about a pod that is not Ready, what is wrong before anything else."""
+        told: list[str] = []
         with suppress(ScalerError):
             told = self.events(pod["metadata"]["name"])
-        return (told or [f"phase {pod.get('status', {}).get('phase')}"])[-1]
+        wrong = [line for line in told if line.startswith("Warning ")]
+        last = (wrong or told or [f" phase {pod.get('status', {}).get('phase')}"])[-1]
+        return last.partition(" ")[2]
 
     def clean_up(self) -> None:
         """Delete the namespace, where there is one."""

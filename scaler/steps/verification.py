@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 BALANCER_SECONDS = 60.0
+UNTRIED = "not tried: no pod runs"
 # Names of checks' threads that work for one node at once: all of them.
 _AT_ONCE = 64
 
@@ -141,7 +142,7 @@ class Verification:
         results = (
             self._all(name, peers, seen[name], stages)
             if name in seen
-            else [_unstarted(check, self._why(name), self._seconds) for check in self._chosen]
+            else _unstarted(self._chosen, self._why(name), self._seconds)
         )
         seconds = self._space.clock.monotonic() - (self._asked_at if name in seen else began)
         return Proof(
@@ -246,11 +247,14 @@ def _look(check: Look, scene: NodeScene) -> Result:
     return Result(check=check.name, group=check.group, outcome=outcome, reason=reason, seconds=seconds)
 
 
-def _unstarted(check: Check, why: str, seconds: float) -> Result:
-    """Return what becomes of a check where the pod that all talk to does not run."""
-    after = min(START_SECONDS, seconds)
-    told = f"the pod does not run after {after:g} s: {why}" if check.name == "pod-life" else "not tried: no pod runs"
-    return Result(check=check.name, group=check.group, outcome="failed", reason=told)
+def _unstarted(chosen: Sequence[Check], why: str, seconds: float) -> list[Result]:
+    """Return what becomes of the checks where the pod that all talk to does not run: one of them tells why."""
+    teller = next((check for check in chosen if check.name == "pod-life"), chosen[0])
+    told = f"the pod does not run after {min(START_SECONDS, seconds):g} s: {why}"
+    return [
+        Result(check=each.name, group=each.group, outcome="failed", reason=told if each is teller else UNTRIED)
+        for each in chosen
+    ]
 
 
 def _because(result: Result, why: str) -> Result:

@@ -7,11 +7,11 @@ as one of a generation does and reads what that one reads; ``look`` is one turn 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
+from tests.clients.externalgrpc_generations import Generation, Options, read, written
 from tests.clients.externalgrpc_wire import MESSAGES, METHODS, SERVICE, node
 
 if TYPE_CHECKING:
@@ -23,18 +23,6 @@ PATIENCE_SECONDS = 5.0
 WHY_FAKE = "k8s.io/cluster-autoscaler/fake-node-reason"
 UNREGISTERED, CREATE_ERROR = "unregistered", "create-error"
 OUT_OF_RESOURCES, OTHER = 1, 99
-
-
-class Generation(Enum):
-    """Which fields an autoscaler sends and reads."""
-
-    OLD = "before 1.34"
-    BOTH = "1.34"
-    NEW = "from 1.35 on"
-
-
-class WouldCrashError(AssertionError):
-    """An autoscaler of this generation dereferences what is not there, and dies."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +76,6 @@ class Instance:
     def fake(self, why: str) -> KubeNode:
         """Return the Node that the autoscaler makes up for an instance that has none."""
         return KubeNode(self.id, self.id, annotations={WHY_FAKE: why})
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the autoscaler treats a group; durations in seconds."""
-
-    utilization: float = 0.5
-    gpu_utilization: float = 0.5
-    unneeded: float = 600.0
-    unready: float = 1200.0
-    provision: float = 900.0
-    startup: float = 900.0
-    zero_or_max: bool = False
-    ignore_daemon_sets: bool = False
-    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,10 +188,12 @@ class Autoscaler:
         return self._templates[group]
 
     def options(self, group: str, defaults: Options | None = None) -> Options | None:
-        """Return how the group is treated, or None where the provider does not say."""
-        told = self._told_options(defaults or Options())
-        read: Options | None = self._optional("NodeGroupGetOptions", self._read_options, id=group, defaults=told)
-        return read
+        """Return what the provider says of the group, or None where it does not: then the defaults hold."""
+        sent = written(self.generation, defaults or Options())
+        told: Options | None = self._optional(
+            "NodeGroupGetOptions", lambda answer: read(self.generation, answer), id=group, defaults=sent
+        )
+        return told
 
     def increase(self, group: str, delta: int) -> None:
         self.calls("NodeGroupIncreaseSize", id=group, delta=delta)
@@ -237,8 +212,8 @@ class Autoscaler:
 
     def pod_price(self, name: str, begin: int, end: int) -> float | None:
         pod = MESSAGES["Pod"](metadata={"name": name})
-        told: dict[str, Any] = {} if self.generation is Generation.NEW else {"pod": pod}
-        if self.generation is not Generation.OLD:
+        told: dict[str, Any] = {"pod": pod} if self.generation.writes_kubernetes else {}
+        if self.generation.writes_plain:
             told["pod_bytes"] = pod.SerializeToString()
         price: float | None = self._optional("PricingPodPrice", _price, **told, **self._period(begin, end))
         return price
@@ -294,67 +269,20 @@ class Autoscaler:
 
     def _period(self, begin: int, end: int) -> dict[str, Any]:
         told: dict[str, Any] = {}
-        if self.generation is not Generation.NEW:
+        if self.generation.writes_kubernetes:
             told |= {"startTime": {"seconds": begin}, "endTime": {"seconds": end}}
-        if self.generation is not Generation.OLD:
+        if self.generation.writes_plain:
             told |= {"startTimestamp": {"seconds": begin}, "endTimestamp": {"seconds": end}}
         return told
 
     def _read_template(self, answer: Any) -> Any:
-        if self.generation is not Generation.OLD and answer.nodeBytes:
+        if self.generation.writes_plain and answer.nodeBytes:
             return node(answer.nodeBytes)
-        if self.generation is not Generation.NEW and answer.HasField("nodeInfo"):
+        if self.generation.writes_kubernetes and answer.HasField("nodeInfo"):
             return answer.nodeInfo
         return None
 
-    def _told_options(self, options: Options) -> Any:
-        told = MESSAGES["NodeGroupAutoscalingOptions"](
-            scaleDownUtilizationThreshold=options.utilization,
-            scaleDownGpuUtilizationThreshold=options.gpu_utilization,
-        )
-        for name, (old, new) in _DURATIONS.items():
-            nanoseconds = round(getattr(options, name) * 10**9)
-            if old and self.generation is not Generation.NEW:
-                getattr(told, old).duration = nanoseconds
-            if new and self.generation is not Generation.OLD:
-                getattr(told, new).FromNanoseconds(nanoseconds)
-        if self.generation is not Generation.OLD:
-            told.zeroOrMaxNodeScaling = options.zero_or_max
-            told.ignoreDaemonSetsUtilization = options.ignore_daemon_sets
-        if self.generation is Generation.NEW:
-            told.allowNonAtomicScaleUpToMax = options.partial
-        return told
 
-    def _read_options(self, answer: Any) -> Options | None:
-        if not answer.HasField("nodeGroupAutoscalingOptions"):
-            return None
-        told = answer.nodeGroupAutoscalingOptions
-        found = {name: self._duration(told, old, new) for name, (old, new) in _DURATIONS.items()}
-        return Options(
-            told.scaleDownUtilizationThreshold,
-            told.scaleDownGpuUtilizationThreshold,
-            **found,
-            zero_or_max=told.zeroOrMaxNodeScaling,
-            ignore_daemon_sets=told.ignoreDaemonSetsUtilization,
-            partial=told.allowNonAtomicScaleUpToMax,
-        )
-
-    def _duration(self, told: Any, old: str, new: str) -> float:
-        if self.generation is not Generation.OLD and told.HasField(new):
-            return float(getattr(told, new).ToNanoseconds() / 10**9)
-        if self.generation is Generation.NEW or not old:
-            return 0.0
-        if not told.HasField(old):
-            raise WouldCrashError(f"{old} is missing")
-        return float(getattr(told, old).duration / 10**9)
-
-
-_DURATIONS = {
-    "unneeded": ("scaleDownUnneededTime", "scaleDownUnneededDuration"),
-    "unready": ("scaleDownUnreadyTime", "scaleDownUnreadyDuration"),
-    "provision": ("MaxNodeProvisionTime", "MaxNodeProvisionDuration"),
-    "startup": ("", "maxNodeStartupDuration"),
-}
 _STATES = ("unspecified", "running", "creating", "deleting")
 
 

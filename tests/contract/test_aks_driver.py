@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
+import trustme
 from azure.core.exceptions import ServiceRequestError
 from requests.exceptions import SSLError as SslError
 
@@ -788,6 +789,7 @@ def test_a_cloud_that_does_not_listen_is_unreachable(server: AksServer, clock: F
 
 def test_a_certificate_that_is_not_trusted_is_unreachable(server: AksServer, clock: FakeClock) -> None:
     unsure, other = driver(server, clock), AksServer(NODES)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(other.tls)
     unsure.pools()
     try:
         unsure._client._config.base_url = other.url  # type: ignore[attr-defined]

@@ -242,6 +242,8 @@ def test_an_autoscaler_is_disabled_or_pinned_whether_a_pool_grows_or_shrinks(rig
     rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "disable", "--yes")
     assert (web.autoscaled, web.target) == (False, 5)
     web.autoscaled, web.min, web.max = True, 1, 12
+    # A server that tells what it was sent last forgets it.
+    web.more.pop("autoscaling", None)
     rig.told("scale", "--pool", "web", "--to", "4", "--autoscaler", "pin", "--yes")
     assert (web.autoscaled, web.min, web.max, web.target) == (True, 4, 4, 4)
     assert len(rig.ready(web)) == 4

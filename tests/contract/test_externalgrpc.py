@@ -12,13 +12,12 @@ import pytest
 from tests.clients.externalgrpc import (
     CREATE_ERROR,
     Autoscaler,
-    Generation,
     Instance,
     KubeNode,
-    Options,
     quantities,
     taints,
 )
+from tests.clients.externalgrpc_generations import Generation, Options
 from tests.clients.externalgrpc_wire import MESSAGES, METHODS, OPTIONAL, SERVICE, enveloped, node, opened
 from tests.servers.autoscaled import Served
 from tests.servers.autoscaler import credentials, stranger, without_certificate
@@ -144,14 +143,12 @@ def test_of_a_pool_that_nobody_knows_there_is_no_template(autoscaler: Autoscaler
 
 
 @every_generation
-def test_options_come_back_as_they_were_sent(served: Served, generation: Generation) -> None:
+def test_what_the_autoscaler_was_told_holds_for_every_group(served: Served, generation: Generation) -> None:
+    # One that has no field for an option takes nothing for it as soon as a provider says anything.
+    defaults = Options(0.7, 0.6, 61.5, 62, 63, 64, zero_or_max=True, ignore_daemon_sets=True, partial=True)
     with served.autoscaler(generation) as autoscaler:
-        told = autoscaler.options("web", Options(0.7, 0.6, 61.5, 62, 63, 64, zero_or_max=False, partial=True))
-    if generation is Generation.NEW:
-        assert told == Options(0.7, 0.6, 61.5, 62, 63, 64, zero_or_max=False, partial=True)
-    assert told
-    assert (told.utilization, told.gpu_utilization) == (0.7, 0.6)
-    assert (told.unneeded, told.unready, told.provision) == (61.5, 62, 63)
+        for group in ("web", "batch"):
+            assert (autoscaler.options(group, defaults) or defaults) == defaults
 
 
 def test_accelerators_are_told_once(autoscaler: Autoscaler) -> None:

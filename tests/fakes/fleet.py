@@ -54,7 +54,8 @@ class Fleet:
     def node(self, name: str) -> Node:
         told = {"providerID": f"scaler://prod/{name}", **self.nodes[name]}
         ready = {"type": "Ready", "status": "True"}
-        status = {"conditions": [ready], "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}
+        has, gives = ({"cpu": "4", "memory": memory, "pods": "110"} for memory in ("9Gi", "8Gi"))
+        status = {"conditions": [ready], "capacity": has, "allocatable": gives}
         return Node.model_validate({"metadata": {"name": name}, "spec": told, "status": status})
 
     def run(self, verb: Verb, hosts: Sequence[str]) -> tuple[int, dict[str, Any]]:

@@ -300,7 +300,7 @@ class FakeKube:
                 for key in [k for k in self.objects if k[:2] == ("Pod", space)]:
                     del self.objects[key]
             case ["get", "-n", _, "events", *_]:
-                return "Pulling: pulling image\nFailed: no such image\n"
+                return "Warning Failed: no such image\nNormal Pulling: pulling image\n"
             case ["logs", "-n", space, name]:
                 return self.pod_log(self._existing("Pod", name, space)["spec"]["nodeName"])
             case ["exec", "-n", space, name, *_, "--", "sh", "-c", script]:

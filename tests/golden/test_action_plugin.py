@@ -12,13 +12,13 @@ from ansible.template import Templar, trust_as_template
 
 from scaler import assets
 from scaler.gateways.templates import render
-from tests.golden.test_rendered import VALUES
+from tests.golden.test_rendered import OF_THE_CONTROLLER, VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-TEMPLATES = sorted(p.relative_to(assets.TEMPLATES).as_posix() for p in assets.TEMPLATES.rglob("*") if p.is_file())
+FOUND = (p.relative_to(assets.TEMPLATES).as_posix() for p in assets.TEMPLATES.rglob("*") if p.is_file())
+TEMPLATES = sorted(name for name in FOUND if not name.startswith(OF_THE_CONTROLLER))
 EVERYTHING = {
     **VALUES,
     "kubernetes_version": "1.20.2",
@@ -95,11 +95,12 @@ def ran(host: _Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **args: An
         host.asked.append(dict(given))
         return {"missing": [] if host.cached or "payload" in given else [digest]}
 
-    def send(blobs: Iterable[tuple[str, Any]]) -> str:
-        host.sent.extend(digest for digest, _ in blobs)
-        return "/tmp/payload"  # noqa: S108 - nothing is written there
-
     monkeypatch.setattr(made, "_module", module)
+
+    def send(blobs: list[tuple[str, Path]]) -> str:
+        host.sent.extend(digest for digest, _ in blobs)
+        return "payload.tar"
+
     monkeypatch.setattr(made, "_send", send)
     monkeypatch.setattr(made, "_low_level_execute_command", lambda _: {"rc": 0 if host.cached else 1})
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})

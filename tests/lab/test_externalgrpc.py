@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-from tests.clients.externalgrpc import Autoscaler, Generation, KubeNode, quantities, taints
+from tests.clients.externalgrpc import Autoscaler, KubeNode, quantities, taints
+from tests.clients.externalgrpc_generations import Generation
 from tests.clients.externalgrpc_wire import METHODS
 from tests.servers.autoscaler import Server
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.lab.conftest import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 POOLS = {"web": {"max": 2, "labels": {"disk": "ssd"}, "taints": ["dedicated=web:NoSchedule"]}}
 HOSTS = ("n1", "n2", "n3")
@@ -61,6 +62,7 @@ def driven(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         if server.process and server.process.poll() is None:
             server.stop()
+        cluster.inventory.write_bytes(cluster.baseline)
         cluster.variables.write_bytes(variables)
         cluster.pristine()
 

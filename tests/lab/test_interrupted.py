@@ -13,6 +13,7 @@ import pytest
 
 from scaler.gateways.clock import SystemClock, wait_until
 from scaler.gateways.process import run
+from tests.lab.conftest import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ def master(cluster: Cluster) -> Iterator[None]:
 
 def watch(cluster: Cluster, names: tuple[str, ...], at: str, do: Callable[[], None]) -> tuple[int, dict[str, Any]]:
     """Add ``names``; when step ``at`` begins, ``do`` something; return the exit code and the envelope."""
-    argv = ["add-node", *names, "--cluster", "test", "--yes", "--output", "jsonl"]
+    argv = ["add-node", *names, "--cluster", NAME, "--yes", "--output", "jsonl"]
     with cluster.start(*argv) as process:
         assert process.stdout is not None
         last = ""
@@ -150,7 +151,7 @@ def test_a_second_operator_is_told_who_is_at_work(cluster: Cluster) -> None:
 
 def kill_at(cluster: Cluster, step: str) -> None:
     """Let scaler add n1, and kill it when ``step`` begins."""
-    argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
+    argv = ["add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl"]
     with cluster.start(*argv) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -164,7 +165,7 @@ def kill_at(cluster: Cluster, step: str) -> None:
 
 def runs(cluster: Cluster, *argv: str) -> tuple[int, dict[str, Any]]:
     """Run ``scaler runs`` and return its exit code and envelope."""
-    with cluster.start("runs", *argv, "--cluster", "test", "--output", "json") as process:
+    with cluster.start("runs", *argv, "--cluster", NAME, "--output", "json") as process:
         out, _ = process.communicate()
     return process.returncode, json.loads(out)
 
@@ -202,7 +203,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
     cluster.variables.write_text(text + "lease_seconds: 30\n")
     other = {"SCALER_STATE_DIR": str(tmp_path)}
     refusals: list[tuple[int, dict[str, Any]]] = []
-    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+    with cluster.start("add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl") as process:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
@@ -215,7 +216,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
         assert (code, told["error"]["kind"]) == (6, "locked"), told
         assert f" on {socket.gethostname()} (process " in told["error"]["message"]
         assert "add-node n1, run 2" in told["error"]["message"]
-    unlock = ["unlock", "--i-checked", "--cluster", "test", "--output", "json"]
+    unlock = ["unlock", "--i-checked", "--cluster", NAME, "--output", "json"]
     first = cluster.scaler(*unlock, **other)
     assert first.status == 6, first
     assert "has not run out" in json.loads(first.out)["error"]["message"]
@@ -229,7 +230,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
     assert json.loads(done[-1].out)["data"]["removed"] is True
     code, told = cluster.add("n2", **other)
     assert (code, told["data"]["added"]) == (0, ["n2"]), told
-    free = json.loads(cluster.scaler("unlock", "--cluster", "test", "--output", "json", **other).out)
+    free = json.loads(cluster.scaler("unlock", "--cluster", NAME, "--output", "json", **other).out)
     assert (free["data"]["lock"], free["data"]["lease"]) == (None, None)
     # The one that was killed is finished by its own next command, once nobody holds the cluster.
     code, told = cluster.add("n1")
@@ -238,7 +239,7 @@ def test_a_controller_that_died_locks_another_one_out_until_it_is_unlocked(clust
 
 @pytest.mark.long
 def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
-    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+    with cluster.start("add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl") as process:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
@@ -252,7 +253,7 @@ def test_a_run_that_is_terminated_stops_in_order_and_gives_its_lease_back(cluste
 @pytest.mark.long
 def test_a_second_interruption_ends_the_run_at_once_and_gives_its_lease_back(cluster: Cluster, tmp_path: Path) -> None:
     began = 0.0
-    with cluster.start("add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl") as process:
+    with cluster.start("add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl") as process:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
@@ -282,7 +283,7 @@ def test_a_killed_run_is_taken_back_and_its_host_is_as_before(cluster: Cluster) 
 
 
 def test_an_interrupted_run_ends_its_step_stops_and_is_finished_by_the_next(cluster: Cluster) -> None:
-    argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
+    argv = ["add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl"]
     seen = []
     with cluster.start(*argv) as process:
         assert process.stdout is not None

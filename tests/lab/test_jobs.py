@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from scaler.lab.host import Host
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.long
 
 NAME = "jobs"
 CONTROLLER = "c1"

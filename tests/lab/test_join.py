@@ -17,6 +17,7 @@ from scaler import assets
 from scaler.gateways.process import run
 from scaler.lab.tools import wait_until
 from scaler.pki.certificates import Subject, new_key, request
+from tests.lab.conftest import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +147,7 @@ def test_private_files_are_private(joined: Joined, host: str) -> None:
 
 
 def test_the_journal_tells_intent_and_outcome_and_no_secret(joined: Joined) -> None:
-    path = joined.cluster.state / "test" / "runs" / f"{joined.envelope['data']['run']}.jsonl"
+    path = joined.cluster.state / NAME / "runs" / f"{joined.envelope['data']['run']}.jsonl"
     events = [json.loads(line) for line in path.read_text().splitlines()]
     assert (events[0]["kind"], events[-1]["kind"]) == ("run-started", "run-ended")
     steps = [event["step"] for event in events if event["kind"] == "step-intent"]

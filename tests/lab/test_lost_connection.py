@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scaler.lab.tools import wait_until
+from tests.lab.conftest import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def units_of_ours(host: Host) -> list[str]:
 
 
 def test_a_change_goes_on_over_a_link_that_is_cut_and_is_done_once(cluster: Cluster, held: Host) -> None:
-    argv = ["add-node", "n1", "--cluster", "test", "--yes", "--output", "jsonl"]
+    argv = ["add-node", "n1", "--cluster", NAME, "--yes", "--output", "jsonl"]
     event: dict[str, Any] = {}
     during: dict[str, str] = {}
     lost = 0

@@ -11,6 +11,7 @@ import pytest
 
 from scaler.gateways.process import ProcessError
 from scaler.lab.tools import wait_until
+from tests.lab.conftest import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,15 +202,15 @@ def test_with_keep_going_the_fit_hosts_join(cluster: Cluster) -> None:
 
 def test_a_plan_changes_nothing(cluster: Cluster) -> None:
     before = state_of(cluster)
-    done = cluster.scaler("add-node", *THREE, "--cluster", "test", "--plan")
+    done = cluster.scaler("add-node", *THREE, "--cluster", NAME, "--plan")
     assert done.status == 0, done.err
-    assert "Plan: add-node on cluster test" in done.out
+    assert f"Plan: add-node on cluster {NAME}" in done.out
     assert "not touched: no other host is changed" in done.out.lower()
     assert state_of(cluster) == before
 
 
 def test_without_a_terminal_yes_is_needed(cluster: Cluster) -> None:
-    done = cluster.scaler("add-node", "n1", "--cluster", "test")
+    done = cluster.scaler("add-node", "n1", "--cluster", NAME)
     assert (done.status, "say --yes" in done.err) == (3, True)
     assert sorted(cluster.nodes()) == ["m1"]
 

@@ -210,7 +210,7 @@ def rounds(pool: Pool, count: int) -> Answers:
             assert (code, told["data"]["added"]) == (0, ["n3", "n2"]), told
             assert told["data"]["measures"]["payload_bytes"] == 0
             assert serve(cluster, 4) == {"n1", "n2", "n3"}
-            code, told = sized(cluster, "1", "--max-unavailable", "2")
+            code, told = sized(cluster, "1")
             assert (code, set(told["data"]["removed"]), told["data"]["later"]) == (0, {"n2", "n3"}, {}), told
             assert cluster.inventory.read_bytes() == before
             assert serve(cluster, 2) == {"n1"}

@@ -247,12 +247,12 @@ def test_a_network_plugin_that_is_not_there_is_told_by_the_pod_that_does_not_sta
 
 
 @pytest.mark.long
-def test_a_kubelet_of_another_cgroup_driver_than_the_runtimes_is_told_though_pods_run(workers: Workers) -> None:
+def test_a_kubelet_of_another_cgroup_driver_than_the_runtimes_is_told(workers: Workers) -> None:
     with workers.changed("n2", KUBELET, "cgroupDriver: cgroupfs", "cgroupDriver: systemd", "kubelet"):
-        told = workers.verify("n2", "--checks", "cgroup,join")
-    assert "cgroup-driver" in told.outcomes("n2", "failed")
-    reason = told.checks("n2")["cgroup-driver"]["reason"]
-    assert reason.startswith("the kubelet uses the cgroup driver systemd, the runtime cgroupfs")
+        told = workers.verify("n2", "--checks", "cgroup,pod-life", "--timeout", "30")
+    # Some runtimes start pods all the same, beside the control group that their limits are in.
+    reasons = [each["reason"] for each in told.checks("n2").values() if each["outcome"] == "failed"]
+    assert any("cgroup" in reason or "slice" in reason for reason in reasons), reasons
 
 
 @pytest.mark.long

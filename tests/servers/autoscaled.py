@@ -65,7 +65,7 @@ class Served(Server):
         (self.told / "sitecustomize.py").write_text(standin.HOOK)
         self._write_variables(kubeconfig or api.kubeconfig)
         self._write_hosts({"w1": "web"}, standby or STANDBY)
-        authority = api.kubeconfig.with_name("server.crt")
+        authority = api.kubeconfig.with_name("roots.pem")
         self._tell_standin(authority)
         self.http = httpx.Client(
             base_url=api.url,

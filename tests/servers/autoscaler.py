@@ -16,7 +16,8 @@ import grpc
 import httpx2 as httpx
 import trustme
 
-from tests.clients.externalgrpc import Autoscaler, Generation
+from tests.clients.externalgrpc import Autoscaler
+from tests.clients.externalgrpc_generations import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

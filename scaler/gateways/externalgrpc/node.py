@@ -22,8 +22,8 @@ def marshalled(template: Template, now: datetime) -> bytes:
     node.spec.providerID = template.id
     for taint in template.taints:
         node.spec.taints.add(key=taint.key, value=taint.value, effect=taint.effect)
-    for resources in (node.status.capacity, node.status.allocatable):
-        for name, quantity in template.resources.items():
+    for resources, told in ((node.status.capacity, template.capacity), (node.status.allocatable, template.allocatable)):
+        for name, quantity in told.items():
             resources[name].string = quantity
     ready = node.status.conditions.add(type="Ready", status="True", reason="Template")
     for at in (ready.lastHeartbeatTime, ready.lastTransitionTime):

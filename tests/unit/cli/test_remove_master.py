@@ -57,7 +57,7 @@ def test_a_leader_leaves_and_every_set_is_without_it(there: FakeControlPlane) ->
     assert there.lists() == {"m2": ["10.0.0.2", "10.0.0.3"], "m3": ["10.0.0.2", "10.0.0.3"]}
     assert [set(b.servers) for b in there.balancers.values()] == [{"m2", "m3"}] * 2
     assert there.groups()["masters"] == ["m2", "m3"]
-    assert there.groups()["standby"] == ["m4", "m1"]
+    assert there.groups()["standby"] == ["m1", "m4"]
     assert "m1" not in there.fakes.kube.of("Node")
     assert there.machines["m1"].units == set()
     assert there.outages == []

@@ -7,14 +7,15 @@ from tests.fakes.fleet import Fleet
 def test_the_pools_own_word_tells_how_big_a_machine_is() -> None:
     made = template(Fleet().look(), "batch")
     assert made is not None
-    assert made.resources == {"pods": "110", "cpu": "8", "memory": "32Gi"}
+    assert made.capacity == made.allocatable == {"pods": "110", "cpu": "8", "memory": "32Gi"}
     assert made.labels["scaler.dev/pool"] == "batch"
 
 
 def test_a_ready_node_tells_what_the_pool_does_not() -> None:
     made = template(Fleet().look(), "web")
     assert made is not None
-    assert made.resources == {"cpu": "4", "memory": "8Gi", "pods": "110"}
+    assert made.capacity == {"cpu": "4", "memory": "9Gi", "pods": "110"}
+    assert made.allocatable == {"cpu": "4", "memory": "8Gi", "pods": "110"}
     assert (made.labels["disk"], [taint.told for taint in made.taints]) == ("ssd", ["dedicated=web:NoSchedule"])
 
 

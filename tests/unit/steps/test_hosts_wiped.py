@@ -112,11 +112,11 @@ def test_one_that_goes_on_standby_keeps_what_it_needs_before_it_is_cleaned(tmp_p
     fakes = leaving(tmp_path, "n1", to_standby=True)
     ran: list[str] = []
 
-    def run(playbook: str, _: str) -> str:
+    def noted(playbook: str, _host: str) -> str:
         ran.append(playbook)
         return ""
 
-    fakes.playbooks.fail = run
+    fakes.playbooks.fail = noted
     fakes.playbooks.programs["prefetch.yml"] = lambda _host, _variables, _check: ""
     assert STEP.apply(fakes.world, fakes.hosts) == {}
     assert ran == ["prefetch.yml", "worker_remove.yml"]

@@ -125,6 +125,13 @@ def test_a_node_on_which_no_pod_runs_fails_with_the_last_event_and_nothing_else_
     assert set(reasons.values()) == {"not tried: no pod runs"}
 
 
+def test_where_the_life_of_a_pod_is_not_asked_about_another_check_tells_why_none_runs() -> None:
+    rig = Rig("n1", "n2", "m1")
+    rig.kube.pod_starts = lambda node: node != "n2"
+    reasons = set(failed(rig.proven(["n1", "n2"], ["m1"], "join", "cgroup-limits")["n2"]).values())
+    assert reasons == {"not tried: no pod runs", "the pod does not run after 60 s: Failed: no such image"}
+
+
 def test_where_no_other_node_runs_a_pod_nothing_is_proven() -> None:
     rig = Rig("n1", "m1")
     rig.kube.pod_starts = lambda node: node == "n1"
