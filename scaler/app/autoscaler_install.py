@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaler.app.autoscaler import must_have_pools
 from scaler.engine.journal import STATE_VARIABLE, state_dir
 from scaler.errors import InputError
+from scaler.gateways import units
 from scaler.gateways.files import write_atomically
 from scaler.gateways.places import CACHE_VARIABLE, cache_dir
 from scaler.gateways.process import run
@@ -66,9 +67,9 @@ def unit(cluster: Cluster, how: How, *, user: str, directory: Path) -> Unit:
         "autoscaler/scaler-autoscaler.service.j2",
         cluster=cluster.name,
         user=user or getpass.getuser(),
-        command=" ".join(quoted(word) for word in argv),
-        environment=" ".join(quoted(f"{name}={value}") for name, value in variables.items()),
-        writable=" ".join(quoted(str(path)) for path in (cluster.directory, state, cache)),
+        command=" ".join(units.word(word) for word in argv),
+        environment=" ".join(units.word(f"{name}={value}") for name, value in variables.items()),
+        writable=" ".join(units.word(str(path)) for path in (cluster.directory, state, cache)),
     )
     return Unit(directory / f"scaler-autoscaler-{cluster.name}.service", text)
 
@@ -78,12 +79,6 @@ def _program() -> Path:
     if not found.is_file():
         raise InputError(f"there is no {found} that a service could start", hint="install scaler with pip")
     return found
-
-
-def quoted(word: str) -> str:
-    """Return ``word`` as one word of a unit's command line, whatever is in it."""
-    safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{safe}"' if any(mark in safe for mark in " \t\"'\\;") else safe
 
 
 def install(made: Unit, *, now: bool) -> None:

@@ -15,7 +15,8 @@ from scaler.app import jobs
 from scaler.engine.journal import STATE_VARIABLE, state_dir
 from scaler.errors import InputError
 from scaler.gateways import units
-from scaler.gateways.commands import GRACE_SECONDS, program
+from scaler.gateways.commands import GRACE_SECONDS
+from scaler.gateways.itself import program
 from scaler.gateways.places import CACHE_VARIABLE, cache_dir
 from scaler.gateways.templates import render
 from scaler.model.job_actions import Snapshot

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaler.errors import ScalerError
+from scaler.gateways.itself import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SCALER = [sys.executable, "-c", "from scaler.cli.main import main; main()"]
 
 
 class Child(Protocol):
@@ -40,7 +38,7 @@ class ScalerChild:
     def __init__(self, argv: Sequence[str]) -> None:
         try:
             self._process = subprocess.Popen(
-                [*_SCALER, *argv],
+                [*program(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 text=True,

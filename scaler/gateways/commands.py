@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
 from scaler.errors import ScalerError
+from scaler.gateways.itself import program
 from scaler.model.job_record import Envelope
 
 if TYPE_CHECKING:
@@ -120,9 +119,3 @@ def envelope(out: str) -> Envelope | None:
         except (ValueError, ValidationError):
             continue
     return None
-
-
-def program() -> list[str]:
-    """Return what starts the scaler that this is."""
-    beside = Path(sys.executable).with_name("scaler")
-    return [str(beside)] if beside.is_file() else [sys.executable, "-m", "scaler.cli.main"]

@@ -50,7 +50,7 @@ def of(cluster: str, directory: Path) -> list[Path]:
 def word(text: str) -> str:
     """Return a word of a command line or an assignment as a unit file wants it."""
     told = text.replace("\\", "\\\\").replace('"', '\\"')
-    return escaped(f'"{told}"' if told != text or not told or any(c in told for c in " \t'") else told).replace(
+    return escaped(f'"{told}"' if told != text or not told or any(c in told for c in " \t';") else told).replace(
         "$", "$$"
     )
 

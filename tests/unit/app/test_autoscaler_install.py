@@ -12,6 +12,7 @@ from scaler.app import autoscaler_certificates, autoscaler_install
 from scaler.app.autoscaler import Endpoint, How
 from scaler.app.autoscaler_work import Drain
 from scaler.errors import InputError
+from scaler.gateways import units
 from scaler.gateways.externalgrpc.server import Certificates
 from scaler.gateways.process import run
 from tests.unit import examples
@@ -84,7 +85,7 @@ def test_systemd_understands_the_unit_and_finds_it_hardened(written: Path) -> No
     [("plain/path", "plain/path"), ("a b", '"a b"'), ('a"b', '"a\\"b"'), ("100%", "100%%"), ("$HOME", "$$HOME")],
 )
 def test_a_word_stays_one_word_whatever_is_in_it(word: str, told: str) -> None:
-    assert autoscaler_install.quoted(word) == told
+    assert units.word(word) == told
 
 
 def test_the_cloud_config_is_what_the_autoscaler_reads(tmp_path: Path) -> None:

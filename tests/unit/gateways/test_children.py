@@ -31,7 +31,7 @@ def test_one_that_is_told_to_stop_hears_ctrl_c(monkeypatch: pytest.MonkeyPatch, 
         f"pathlib.Path({str(began)!r}).touch();"
         "print('{\"exit_code\": 10}' if came.wait(30) else '{}'); sys.exit(10)"
     )
-    monkeypatch.setattr(children, "_SCALER", [sys.executable, "-c", program])
+    monkeypatch.setattr(children, "program", lambda: [sys.executable, "-c", program])
     child = ScalerChildren().start([])
     assert wait_until(SystemClock(), began.exists, timeout=20, every=0.01)
     child.stop()
@@ -40,6 +40,6 @@ def test_one_that_is_told_to_stop_hears_ctrl_c(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_what_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "_SCALER", ["/no/such/python"])
+    monkeypatch.setattr(children, "program", lambda: ["/no/such/python"])
     with pytest.raises(ScalerError, match="cannot be started"):
         ScalerChildren().start(["add-node"])
