@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from scaler.errors import ScalerError
+from scaler.checks import asked
 from scaler.model.base import Value
 
 if TYPE_CHECKING:
@@ -81,15 +78,15 @@ class MasterFacts(Value):
 
 def look(ssh: Ssh, host: Host) -> MasterFacts:
     """Return how the components of ``host`` run."""
-    script = files("scaler.checks").joinpath("master_script.py").read_text(encoding="utf-8")
-    said = ssh.run(host, [host.connection.python, "-"], stdin=script)
-    if said.status != 0:
-        why = (said.err.strip().splitlines() or ["no output"])[-1]
-        raise ScalerError(f"{host.name}: its components could not be looked at: {why}")
-    try:
-        return MasterFacts.model_validate_json(said.out)
-    except ValidationError as e:
-        raise ScalerError(f"{host.name}: its components told nonsense: {e.errors(include_url=False)[0]['msg']}") from e
+    return asked.told(
+        ssh,
+        host,
+        ["-"],
+        MasterFacts,
+        failed="its components could not be looked at",
+        nonsense="its components told nonsense",
+        stdin=asked.script("master_script.py"),
+    )
 
 
 def differences(one: MasterFacts, other: MasterFacts) -> Iterator[str]:

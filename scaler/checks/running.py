@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from scaler.checks import asked
 from scaler.checks.masters import APISERVER
-from scaler.errors import ScalerError
 from scaler.gateways.etcd import PKI
 from scaler.model.base import Value
 
@@ -42,13 +39,13 @@ class Running(Value):
 
 def look(ssh: Ssh, host: Host, *, etcd: bool) -> Running:
     """Return what runs on ``host``; with ``etcd`` its member is asked for the certificate it shows."""
-    script = files("scaler.checks").joinpath("running_script.py").read_text(encoding="utf-8")
-    told = {"etcd": [f"{PKI}/server.crt", f"{PKI}/server.key"] if etcd else []}
-    said = ssh.run(host, [host.connection.python, "-c", script, json.dumps(told)], timeout=SECONDS)
-    if said.status != 0:
-        why = (said.err.strip().splitlines() or ["no output"])[-1]
-        raise ScalerError(f"{host.name}: what runs there could not be looked at: {why}")
-    try:
-        return Running.model_validate_json(said.out)
-    except ValidationError as e:
-        raise ScalerError(f"{host.name}: what runs there was told as nonsense: {e.errors()[0]['msg']}") from e
+    what = {"etcd": [f"{PKI}/server.crt", f"{PKI}/server.key"] if etcd else []}
+    return asked.told(
+        ssh,
+        host,
+        ["-c", asked.script("running_script.py"), json.dumps(what)],
+        Running,
+        failed="what runs there could not be looked at",
+        nonsense="what runs there was told as nonsense",
+        timeout=SECONDS,
+    )

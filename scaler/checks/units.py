@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from scaler.errors import ScalerError
+from scaler.checks import asked
 from scaler.model.base import Value
 from scaler.model.components import Machine, Text
 
@@ -37,14 +36,12 @@ class SetUp(Value):
 
 def look(ssh: Ssh, host: Host) -> SetUp:
     """Return how the components of ``host`` are set up."""
-    script = files("scaler.checks").joinpath("units_script.py").read_text(encoding="utf-8")
-    said = ssh.run(host, [host.connection.python, "-"], stdin=script)
-    if said.status != 0:
-        why = (said.err.strip().splitlines() or ["no output"])[-1]
-        raise ScalerError(f"{host.name}: its units could not be read: {why}")
-    try:
-        return SetUp.model_validate_json(said.out)
-    except ValidationError as e:
-        raise ScalerError(
-            f"{host.name}: its units were told as nonsense: {e.errors(include_url=False)[0]['msg']}"
-        ) from e
+    return asked.told(
+        ssh,
+        host,
+        ["-"],
+        SetUp,
+        failed="its units could not be read",
+        nonsense="its units were told as nonsense",
+        stdin=asked.script("units_script.py"),
+    )
