@@ -63,9 +63,8 @@ def serve(
         from scaler.app import autoscaler as use_case
         from scaler.app.session import read_cluster
 
-        given = {"--cert": cert, "--key": key, "--client-ca": client_ca}
         drain = (timeout, force, delete_emptydir_data)
-        how = _how(listen, given, metrics_listen, drain, insecure_loopback=insecure_loopback)
+        how = _how(listen, (cert, key, client_ca), metrics_listen, drain, insecure_loopback=insecure_loopback)
         known = read_cluster(cluster)
         use_case.serve(cluster, known, how, report.say)
         report.result({"cluster": known.name}, lambda: None)
@@ -104,9 +103,8 @@ def install(
         from scaler.app import autoscaler_install as use_case
         from scaler.app.session import read_cluster
 
-        given = {"--cert": cert, "--key": key, "--client-ca": client_ca}
         drain = (timeout, force, delete_emptydir_data)
-        how = _how(listen, given, metrics_listen, drain, insecure_loopback=insecure_loopback)
+        how = _how(listen, (cert, key, client_ca), metrics_listen, drain, insecure_loopback=insecure_loopback)
         made = use_case.unit(read_cluster(cluster), how, user=user, directory=directory)
         if not plan:
             use_case.install(made, now=now)
@@ -142,7 +140,7 @@ def certificates(
 
 def _how(
     listen: str,
-    given: dict[str, Path | None],
+    files: tuple[Path | None, Path | None, Path | None],
     metrics: str,
     drain: tuple[str, bool, bool],
     *,
@@ -156,6 +154,7 @@ def _how(
     seconds(drain[0])
     where = use_case.endpoint(listen, "--listen")
     shown = use_case.endpoint(metrics, "--metrics-listen") if metrics else None
+    given = dict(zip(("--cert", "--key", "--client-ca"), files, strict=True))
     certificates = use_case.certificates(given, where, insecure_loopback=insecure_loopback)
     return use_case.How(where, certificates, shown, Drain(*drain))
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +12,10 @@ from scaler import errors
 from scaler.app import session as sessions
 from scaler.cli.main import app
 from scaler.ui.report import Output, reporting
-from tests.fakes.session import FakeSession, facts, session
+from tests.fakes.session import FakeSession, Opened, facts, session
 from tests.fakes.world import hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from typer.testing import Result
@@ -47,13 +45,9 @@ PLAN |= {"to_standby", "sizing"}
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSession:
     made = session(tmp_path, hosts("n1", "n2"), standby=hosts("n1", "n2"))
 
-    @contextmanager
-    def opened(_: Cluster) -> Iterator[FakeSession]:
-        yield made
-
     monkeypatch.setenv("SCALER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(sessions, "read_cluster", lambda _: made.cluster)
-    monkeypatch.setattr(sessions, "opened", opened)
+    monkeypatch.setattr(sessions, "opened", lambda _: Opened(made))
     return made
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +23,15 @@ from scaler.model.proof import Proof, Result
 from scaler.steps.verification_objects import HOLDER_ANNOTATION
 from scaler.ui import verify_view
 from tests.fakes.kube import all_well
-from tests.fakes.session import FakeSession, session
+from tests.fakes.session import FakeSession, Opened, session
 from tests.fakes.world import host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from typer.testing import Result as Invoked
 
-    from scaler.model.inventory import Cluster
 
 JOIN = ("join", "pod-life")
 
@@ -45,13 +43,9 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSession:
     for node in ("m1", "w1"):
         made.fakes.kube.of("Node")[node]["spec"]["podCIDR"] = "10.244.9.0/24"
 
-    @contextmanager
-    def opened(_: Cluster) -> Iterator[FakeSession]:
-        yield made
-
     monkeypatch.setenv("SCALER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(sessions, "read_any", lambda _: made.cluster)
-    monkeypatch.setattr(sessions, "any_opened", opened)
+    monkeypatch.setattr(sessions, "any_opened", lambda _: Opened(made))
     return made
 
 

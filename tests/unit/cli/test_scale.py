@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +11,12 @@ from scaler.app import session as sessions
 from scaler.cli.main import app
 from scaler.gateways.ssh import Said
 from tests.fakes import world
-from tests.fakes.session import FakeSession, facts, session
+from tests.fakes.session import FakeSession, Opened, facts, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from scaler.model.inventory import Cluster, Host
+    from scaler.model.inventory import Host
 
 N1, N2 = (
     host.model_copy(update={"pool": "web", "failure_domain": rack})
@@ -33,13 +31,9 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSession:
     pools = {"web": {"max": 2, "labels": {"disk": "ssd"}}}
     made = session(tmp_path, (N1, N2), standby=(N1, N2), workers=(W1,), pools=pools)
 
-    @contextmanager
-    def opened(_: Cluster) -> Iterator[FakeSession]:
-        yield made
-
     monkeypatch.setenv("SCALER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(sessions, "read_cluster", lambda _: made.cluster)
-    monkeypatch.setattr(sessions, "opened", opened)
+    monkeypatch.setattr(sessions, "opened", lambda _: Opened(made))
     return made
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,15 +13,13 @@ from scaler.app import session as sessions
 from scaler.cli.main import app
 from scaler.model.cloud_status import CloudStatus
 from tests.fakes.control_plane import APISERVER, FakeControlPlane
+from tests.fakes.session import Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from typer.testing import Result
 
-    from scaler.model.inventory import Cluster
-    from tests.fakes.session import FakeSession
 
 _SECTIONS = {
     "nodes",
@@ -43,13 +40,9 @@ def plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeControlPlane:
     made = FakeControlPlane(tmp_path)
     opened = made.session()
 
-    @contextmanager
-    def doors(_: Cluster) -> Iterator[FakeSession]:
-        yield opened
-
     monkeypatch.setenv("SCALER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(sessions, "read_cluster", lambda _: opened.cluster)
-    monkeypatch.setattr(sessions, "opened", doors)
+    monkeypatch.setattr(sessions, "opened", lambda _: Opened(opened))
     return made
 
 
