@@ -49,7 +49,7 @@ class Groups:
         if self._world is None:
             return self.trouble
         age = self._clock.now() - self._world.at
-        return f"not seen for {age.seconds} s: {self.trouble}" if age > STALE else ""
+        return f"not seen for {age.total_seconds():.0f} s: {self.trouble}" if age > STALE else ""
 
     def increase(self, group: str, delta: int) -> None:
         """Let more machines come into ``group``."""

@@ -60,7 +60,7 @@ class Lookout:
         if not missing:
             return world
         give_ids(self._kube, missing)
-        return world.model_copy(update={"nodes": tuple(kube.nodes(self._kube))})
+        return World(cluster=self._cluster, nodes=tuple(kube.nodes(self._kube)), at=at)
 
 
 def give_ids(api: Kube, missing: dict[str, str]) -> None:

@@ -38,18 +38,20 @@ def prepare(
     max_unavailable: int,
     dead: bool,
     to_standby: bool = False,
+    state: ClusterState | None = None,
     progress: Callable[[str], None],
 ) -> Plan:
-    """Look at the cluster, at the hosts called ``names`` and at their pods, and return the plan; nothing is changed.
+    """Look at the hosts called ``names`` and at their pods, and return the plan; nothing is changed.
 
-    With ``dead`` each of the hosts is to be proven gone instead; with ``to_standby`` each is to wait for work again.
-    Raises InputError and PreflightError.
+    The cluster is looked at too, unless its ``state`` is given. With ``dead`` each of the hosts is to be proven gone
+    instead; with ``to_standby`` each is to wait for work again. Raises InputError and PreflightError.
     """
     cluster = session.cluster
     if to_standby:
         _may_wait(cluster, names, dead=dead)
-    progress(f"reading cluster {cluster.name}")
-    state = kube.look(session.kube)
+    if state is None:
+        progress(f"reading cluster {cluster.name}")
+        state = kube.look(session.kube)
     hosts = choose(cluster, state, names, dead=dead)
     absent = tuple(name for name in names if name not in {host.name for host in hosts})
     progress(f"looking at {', '.join(names)} and their pods")

@@ -48,8 +48,13 @@ def prepare(session: Session, pool: str | None, wanted: str, how: How, *, progre
     if size < before:
         return _fewer(session, state, sizing, how, progress)
     return Plan(
-        change="add-node", cluster=cluster.name, hosts=(), steps=(), warnings=_unfinished(cluster, state, pool)
-    ).model_copy(update={"sizing": sizing})
+        change="add-node",
+        cluster=cluster.name,
+        hosts=(),
+        steps=(),
+        warnings=_unfinished(cluster, state, pool),
+        sizing=sizing,
+    )
 
 
 def of_pool(cluster: Cluster, pool: str | None) -> MachinePool | None:
@@ -148,6 +153,7 @@ def _fewer(session: Session, state: ClusterState, sizing: Sizing, how: How, prog
         max_unavailable=how.max_unavailable,
         dead=False,
         to_standby=True,
+        state=state,
         progress=progress,
     )
     return plan.model_copy(update={"sizing": sizing})

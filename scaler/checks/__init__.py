@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import Any
 
 
+@cache
 def found(package: str, attribute: str = "CHECK") -> tuple[Any, ...]:
     """Return the ``attribute`` of each module of ``scaler.checks.<package>`` that has it, by the modules' names."""
     parent = importlib.import_module(f"scaler.checks.{package}")

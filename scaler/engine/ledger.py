@@ -37,7 +37,7 @@ def only_server(cluster: str) -> Iterator[None]:
         os.close(descriptor)
         raise LockedError(
             f"an autoscaler's server for cluster {cluster} runs on this machine already",
-            hint="stop that one first: systemctl stop scaler-autoscaler@*, or end its process",
+            hint=f"stop that one first: systemctl stop scaler-autoscaler-{cluster}, or end its process",
         ) from None
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -26,7 +27,12 @@ class World(Value):
 
     def node(self, name: str) -> Node | None:
         """Return the Node called ``name``, if there is one."""
-        return next((node for node in self.nodes if node.name == name), None)
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, Node]:
+        # The autoscaler asks for the group of each Node, and each answer looks for each host's.
+        return {node.name: node for node in self.nodes}
 
     def id_of(self, host: str) -> str:
         """Return the machine's ID: that of its Node where it has one, else the one that scaler gives it."""

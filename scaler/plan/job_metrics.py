@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+from scaler.model.job_record import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +20,6 @@ class Family(NamedTuple):
     help: str
 
 
-RESULTS = ("running", "done", "failed", "refused", "skipped", "busy", "aborted", "interrupted")
 _SUCCESS = Family("scaler_job_last_success_timestamp_seconds", "gauge", "When the job last ended well, in Unix time.")
 _LAST = Family("scaler_job_last_run_timestamp_seconds", "gauge", "When the job last began, in Unix time.")
 _DURATION = Family("scaler_job_last_duration_seconds", "gauge", "How long its last run took.")
@@ -63,7 +64,7 @@ def _of_job(record: Record, job: dict[str, str]) -> Iterator[Sample]:
         yield _SUCCESS, job, record.last_success.timestamp()
     yield _LAST, job, record.began.timestamp()
     yield _DURATION, job, round(record.seconds, 3)
-    for result in RESULTS:
+    for result in get_args(Result):
         yield _RESULT, {**job, "result": result}, float(record.result == result)
     yield _EXIT, job, record.exit_code
     yield _RUNS, job, record.totals.runs

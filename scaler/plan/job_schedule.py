@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _FIELDS = 5
-_WILD = set("0123456789*/,-")
 # As long as tables of time zones are worth something.
 YEARS = 5
 _HOUR = timedelta(hours=1)
@@ -129,8 +128,3 @@ def repeated(previous: datetime | None, now: datetime, zone: str, delay: timedel
     if not here.fold or then.fold:
         return False
     return abs(here.replace(tzinfo=None, fold=0) - then.replace(tzinfo=None, fold=0)) <= LATE + delay
-
-
-def first_after(times: Iterable[datetime | None]) -> datetime | None:
-    """Return the earliest of the times that there are."""
-    return min((time for time in times if time is not None), default=None)

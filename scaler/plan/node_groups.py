@@ -243,10 +243,9 @@ def settled(world: World, ledger: Ledger) -> Ledger:
 
 
 def _settled(world: World, ledger: Ledger, wish: Wish) -> Wish | None:
-    listed = {host.name: host for host in world.cluster.working()}
     if wish.out:
         return wish if _there(world, wish.host) or ledger.goes(wish.host) else None
-    if wish.host in listed:
+    if any(host.name == wish.host for host in world.cluster.working()):
         return None
     waits = any(host.name == wish.host for host in world.cluster.waiting(wish.group))
     if waits or wish.error or ledger.goes(wish.host):

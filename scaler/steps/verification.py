@@ -47,10 +47,9 @@ class Verification:
         self._seconds = seconds
         self._all_peers = all_peers
         self._places: dict[str, Place] = {}
-        self._made: set[tuple[str, str]] = set()
         self._watch = Watch(where)
         self._asked_at = 0.0
-        self.deadline = 0.0
+        self._deadline = 0.0
 
     def begin(self, holder: str) -> None:
         """Make the namespace and what is there once."""
@@ -61,7 +60,7 @@ class Verification:
 
     def prove(self, names: Sequence[str], peers: Sequence[str], heard: Callable[[Proof], None]) -> list[Proof]:
         """Run all checks on each of ``names``, with ``peers`` to talk to, or with each other where there are none."""
-        self.deadline = self._space.clock.monotonic() + self._seconds
+        self._deadline = self._space.clock.monotonic() + self._seconds
         self._watch = Watch(self._space)
         needed = {part for check in self._chosen for part in _parts_of(check)} | {"main"}
         pods = [told for name in (*names, *peers) for told in self._objects(name, {"main"})]
@@ -167,7 +166,7 @@ class Verification:
             facts=self._facts,
             number=self._places[name].number,
         )
-        scene = NodeScene(self._space, self._watch, target, stages, self.deadline)
+        scene = NodeScene(self._space, self._watch, target, stages, self._deadline)
         results: list[Result] = []
         # What is big goes out first here: later the kernel has learned what fits.
         for first in (True, False):
@@ -239,6 +238,9 @@ def _look(check: Look, scene: NodeScene) -> Result:
         said = check.look(scene)
     except ScalerError as e:
         said = e.message
+    except (LookupError, TypeError, ValueError) as e:
+        # A pod that was evicted, an answer that was cut off: it fails this check, and no other one.
+        said = f"what was told makes no sense: {type(e).__name__}: {e}"
     seconds = round(scene.clock.monotonic() - began, 2)
     if isinstance(said, Absent):
         return Result(check=check.name, group=check.group, outcome="not there", reason=said.what, seconds=seconds)

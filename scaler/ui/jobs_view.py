@@ -11,6 +11,7 @@ from scaler.app import jobs
 from scaler.engine import job_history
 from scaler.model.durations import told as in_words
 from scaler.plan import job_argv
+from scaler.ui import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -165,9 +166,8 @@ def _short(time: str | None) -> str:
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:
     # Not a table of rich's, which cuts words off where the terminal is narrow: they are there to be copied.
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for line in rows:
-        _console().print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in table.lines(rows):
+        _console().print(line)
 
 
 def _console() -> Console:

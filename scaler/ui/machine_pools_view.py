@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from scaler.ui import table
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,11 +45,9 @@ def show_pools(pools: Sequence[PoolStatus]) -> None:
         domains = "  ".join(f"{name or '-'} {working}+{waiting}" for name, (working, waiting) in pool.domains.items())
         counted = (str(told["workers"]), str(told["ready"]), str(told["standby"]))
         rows.append((pool.name or "(none)", str(pool.min), most, *counted, domains))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    # As runs list: names are there to be copied, so nothing is cut.
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    for line in rows:
-        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in table.lines(rows):
+        console.print(line)
 
 
 def show_pool(pool: PoolStatus) -> None:

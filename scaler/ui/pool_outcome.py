@@ -9,6 +9,7 @@ from rich.text import Text
 
 from scaler.errors import CloudError, PartialError, ScalerError
 from scaler.ui import outcome as ending
+from scaler.ui import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,10 +78,7 @@ def _table(pools: Sequence[Pool]) -> Group:
         rows.append(
             (pool.name, pool.id, *size, *bounds, "on" if pool.autoscaled else "off", state, " ".join(pool.zones))
         )
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return Group(
-        *(_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()) for row in rows)
-    )
+    return Group(*map(_line, table.lines(rows)))
 
 
 def _line(told: str, style: str = "") -> Text:

@@ -10,6 +10,7 @@ from scaler import steps
 from scaler.app.runs import next_move
 from scaler.engine.history import known_steps, taken_over
 from scaler.errors import PartialError, ScalerError, StepError
+from scaler.ui import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +58,10 @@ def show_list(listed: Sequence[Run], all_runs: Sequence[Run]) -> None:
         began = f"{run.began:%Y-%m-%d %H:%M:%S}" if run.began else ""
         words = (run.name, began, run.change, " ".join(run.hosts), run.status, f"{run.seconds:.1f}")
         rows.append((*words, _then(run, all_runs)))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     # Not a table of rich's, which cuts names off where the terminal is narrow: they are there to be copied.
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    for row in rows:
-        console.print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table.lines(rows):
+        console.print(line)
 
 
 def _then(run: Run, all_runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scaler.checks.join import PORT
-from scaler.checks.parts import APP, Part, Place, container, labelled, meta, service, serving, spec
+from scaler.checks.parts import Part, Place, container, labelled, meta, service, serving, spec
 
 
 def _objects(place: Place) -> list[dict[str, Any]]:
@@ -19,7 +19,7 @@ def _objects(place: Place) -> list[dict[str, Any]]:
         "serviceName": name,
         "replicas": 2,
         "podManagementPolicy": "OrderedReady",
-        "selector": {"matchLabels": {**APP, "part": "ordered", "number": str(place.number)}},
+        "selector": {"matchLabels": labelled(place, "ordered")},
         "template": template,
     }
     return [
