@@ -7,11 +7,17 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaler.lab.tools import wait_until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 # Short, so that a host which has used up its share waits for milliseconds.
 _PERIOD_US = 10_000
+# The most there is, of v1 and of v2: what a lab weighs against programs outside of it, which weigh 1024 or 100 each.
+_WEIGHTS = {"cpu.shares": 262144, "cpu.weight": 10_000}
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
 
@@ -62,20 +68,33 @@ def make(cgroup: str) -> list[Path]:
                 if not tree.v2 and (here / name).exists() and not (here / name).read_text().strip():
                     (here / name).write_text((parent / name).read_text())
             parent = here
+        _weigh(tree.path / part for part in list(Path(cgroup).parents)[:-1])
         _limit(parent)
         entries.append(parent / "cgroup.procs")
     return entries
 
 
+def _weigh(above: Iterable[Path]) -> None:
+    """Let all hosts go before what else the machine does: the one that is the controller takes no processor of theirs.
+
+    Without it all of a lab's hosts together weigh as much as one program outside, such as one of Ansible's forks.
+    """
+    for directory in above:
+        _write(directory, _WEIGHTS)
+
+
 def _limit(host: Path) -> None:
     """Give a host half of the machine's processors at most: one that starts its control plane starves no other."""
     quota = max(1, (os.cpu_count() or 1) // 2) * _PERIOD_US
-    limits = {"cpu.max": f"{quota} {_PERIOD_US}", "cpu.cfs_period_us": _PERIOD_US, "cpu.cfs_quota_us": quota}
-    for name, value in limits.items():
-        if (host / name).exists():
+    _write(host, {"cpu.max": f"{quota} {_PERIOD_US}", "cpu.cfs_period_us": _PERIOD_US, "cpu.cfs_quota_us": quota})
+
+
+def _write(directory: Path, settings: Mapping[str, object]) -> None:
+    for name, value in settings.items():
+        if (directory / name).exists():
             # A machine whose own limits leave no room for one has none here.
             with contextlib.suppress(OSError):
-                (host / name).write_text(str(value))
+                (directory / name).write_text(str(value))
 
 
 def members(cgroup: str) -> set[int]:

@@ -21,6 +21,8 @@ from typing import Any
 TIMEOUT = 10
 # ConfigMaps that are written in turn.
 MAPS = 20
+# Seconds without an answered write from which on it is told when that was.
+NOTED = 0.1
 
 
 class Writer:
@@ -39,8 +41,8 @@ class Writer:
         self.versions: dict[str, str] = {}
         self.lost: list[str] = []
         self.failures: list[str] = []
-        self.gap = 0.0
-        self.gap_at = ""
+        # (seconds, when it ended) of each time without an answered write that an operator would ask about.
+        self.gaps: list[tuple[float, str]] = []
         self.slowest = 0.0
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
@@ -100,8 +102,8 @@ class Writer:
             else:
                 now = time.monotonic()
                 self.written += 1
-                if now - last > self.gap:
-                    self.gap, self.gap_at = now - last, time.strftime("%H:%M:%S")
+                if now - last > NOTED:
+                    self.gaps.append((round(now - last, 3), time.strftime("%H:%M:%S")))
                 self.slowest, last = max(self.slowest, now - began), now
             due = max(due + self.told["every"], time.monotonic() - 1)
             until.wait(max(0.0, due - time.monotonic()))
@@ -126,8 +128,8 @@ def main() -> None:
     said = {
         "written": writer.written,
         "failures": writer.failures,
-        "gap": round(writer.gap, 3),
-        "gap_at": writer.gap_at,
+        "gap": max(writer.gaps, default=(0.0, ""))[0],
+        "gaps": sorted(writer.gaps, reverse=True)[:5],
         "slowest": round(writer.slowest, 3),
         "seconds": round(time.monotonic() - began, 1),
         "lost": writer.lost,

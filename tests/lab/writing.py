@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
+from scaler.lab import cgroups
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -68,6 +70,10 @@ def writing(
         argv += [f"root@{on.address}", f"python3 -c '{quoted}'"]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
+    # It is a client with a processor of its own, as the hosts are: what it waits for is the cluster.
+    cgroup = lab.host_cgroup(prefix)
+    for entry in cgroups.make(cgroup):
+        entry.write_text(str(process.pid))
     process.stdin.write(json.dumps(asked) + "\n")
     process.stdin.flush()
     written = Written()
@@ -75,6 +81,7 @@ def writing(
         yield written
     finally:
         out, _ = process.communicate(timeout=120)
+        cgroups.remove(cgroup)
         if out:
             written.told = json.loads(out)
             told = {**written.told, "failures": len(written.told["failures"]), "lost": len(written.told["lost"])}

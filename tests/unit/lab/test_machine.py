@@ -101,3 +101,10 @@ def test_a_host_has_half_of_the_machines_processors(
         (tmp_path / name).touch()
     cgroups._limit(tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == written
+
+
+@pytest.mark.parametrize(("file", "heavy"), [("cpu.shares", "262144"), ("cpu.weight", "10000")], ids=["v1", "v2"])
+def test_the_hosts_of_a_lab_weigh_more_than_the_controller_beside_them(file: str, heavy: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text("usual")
+    cgroups._weigh([tmp_path])
+    assert (tmp_path / file).read_text() == heavy
