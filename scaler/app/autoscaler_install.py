@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app.autoscaler import must_have_pools
-from scaler.engine.journal import STATE_VARIABLE, state_dir
+from scaler.app.service_user import in_tmp, who
 from scaler.errors import InputError
-from scaler.gateways import units
-from scaler.gateways.files import write_atomically
-from scaler.gateways.places import CACHE_VARIABLE, cache_dir
+from scaler.gateways import itself, units
 from scaler.gateways.process import run
 from scaler.gateways.templates import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from scaler.app.autoscaler import How
+    from scaler.app.service_user import Who
     from scaler.model.inventory import Cluster
 
-UNITS = Path("/etc/systemd/system")
 # Where the autoscaler finds its files, in the pod that the how-to describes.
 _MOUNTED = "/etc/scaler-autoscaler"
 FLAGS = (
@@ -37,6 +33,7 @@ class Unit(NamedTuple):
 
     path: Path
     text: str
+    doer: Who
 
     @property
     def name(self) -> str:
@@ -47,59 +44,47 @@ class Unit(NamedTuple):
 def unit(cluster: Cluster, how: How, *, user: str, directory: Path) -> Unit:
     """Return the unit that serves ``cluster`` with what scaler uses here: its state, its cache, this very program."""
     must_have_pools(cluster)
-    argv = [str(_program()), "autoscaler", "serve", "--cluster", str(cluster.directory), "--listen", str(how.listen)]
+    files = [path.resolve() for path in how.certificates or ()]
+    argv = [*itself.program(), "autoscaler", "serve", "--cluster", str(cluster.directory), "--listen", str(how.listen)]
     if how.certificates is None:
         argv.append("--insecure-loopback")
     else:
-        given = how.certificates._asdict()
-        for option, field in (("--cert", "certificate"), ("--key", "key"), ("--client-ca", "client_ca")):
-            argv += [option, str(given[field].resolve())]
+        for option, path in zip(("--cert", "--key", "--client-ca"), files, strict=True):
+            argv += [option, str(path)]
     argv += ["--metrics-listen", str(how.metrics)] if how.metrics else []
     argv += how.drain.options()
-    state, cache = state_dir().resolve(), cache_dir().resolve()
-    variables = {
-        STATE_VARIABLE: state,
-        CACHE_VARIABLE: cache,
-        # Its own is in the user's home, which the service does not write to.
-        "ANSIBLE_HOME": "/tmp/ansible",  # noqa: S108 - the service has a /tmp of its own
-    }
+    doer = who(user)
+    writes = (cluster.directory, doer.state, doer.cache)
     text = render(
         "autoscaler/scaler-autoscaler.service.j2",
         cluster=cluster.name,
-        user=user or getpass.getuser(),
-        command=" ".join(units.word(word) for word in argv),
-        environment=" ".join(units.word(f"{name}={value}") for name, value in variables.items()),
-        writable=" ".join(units.word(str(path)) for path in (cluster.directory, state, cache)),
+        user=doer.user,
+        command=" ".join(map(units.argument, argv)),
+        environment=[units.word(f"{name}={value}") for name, value in doer.environment.items()],
+        writes=[units.word(str(path)) for path in writes],
+        hidden=[units.word(str(path)) for path in in_tmp([*itself.places(), *files])],
+        hidden_writes=[units.word(str(path)) for path in in_tmp(writes)],
     )
-    return Unit(directory / f"scaler-autoscaler-{cluster.name}.service", text)
-
-
-def _program() -> Path:
-    found = Path(sys.executable).with_name("scaler")
-    if not found.is_file():
-        raise InputError(f"there is no {found} that a service could start", hint="install scaler with pip")
-    return found
+    return Unit(directory / f"scaler-autoscaler-{cluster.name}.service", text, doer)
 
 
 def install(made: Unit, *, now: bool) -> None:
-    """Write the unit; with ``now`` also start it, and let it start with the machine."""
+    """Write the unit; with ``now`` also start it, or anew where it runs, and let it start with the machine."""
     # A service with a path that is not there does not start.
-    for path in (state_dir(), cache_dir()):
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    units.own(made.doer.user, [made.doer.state, made.doer.cache], mode=0o700)
     try:
-        write_atomically(made.path, made.text.encode())
+        units.write(made.path, made.text)
     except OSError as e:
-        raise InputError(
-            f"{made.path} cannot be written: {e.strerror}", hint="run it as root, or look first with --plan"
-        ) from e
+        raise InputError(f"{made.path} cannot be written: {e.strerror}", hint="see --directory") from e
     if now:
         for argv in commands(made):
             run(argv, timeout=180)
 
 
 def commands(made: Unit) -> list[list[str]]:
-    """Return what starts the unit."""
-    return [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", made.name]]
+    """Return what starts the unit, with this text also where it runs with another."""
+    verbs = (["daemon-reload"], ["enable", made.name], ["restart", made.name])
+    return [["systemctl", *words] for words in verbs]
 
 
 def cloud_config(how: How) -> str:

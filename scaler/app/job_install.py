@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import pwd
 import shlex
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import scaler
 from scaler.app import jobs
-from scaler.engine.journal import STATE_VARIABLE, state_dir
+from scaler.app.service_user import in_tmp
 from scaler.errors import InputError
-from scaler.gateways import units
+from scaler.gateways import itself, units
 from scaler.gateways.commands import GRACE_SECONDS
-from scaler.gateways.itself import program
-from scaler.gateways.places import CACHE_VARIABLE, cache_dir
 from scaler.gateways.templates import render
 from scaler.model.job_actions import Snapshot
 from scaler.model.job_targets import Mail
@@ -26,25 +19,15 @@ from scaler.plan import job_schedule
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from pathlib import Path
 
     from scaler.app.jobs import Known
+    from scaler.app.service_user import Who
     from scaler.model.jobs import Named
 
 # What a job may still do once its limit is over: stop in order, look, tell.
 AFTERWARDS = GRACE_SECONDS + 300
 _UTC = {"UTC", "Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu", "UCT", "Universal", "Zulu"}
-_TMP = ("/tmp", "/var/tmp")  # noqa: S108 - no file is made there
-_PASSED_ON = ("SCALER_INVENTORIES", "SCALER_POLL_SECONDS", "SCALER_LAB_DIR")
-
-
-class Who(NamedTuple):
-    """Who runs the jobs, where their files are, and whether a user's own systemd has them."""
-
-    user: str
-    home: Path
-    state: Path
-    cache: Path
-    own_manager: bool
 
 
 class Change(NamedTuple):
@@ -54,22 +37,6 @@ class Change(NamedTuple):
     what: Literal["write", "change", "remove", "keep"]
     text: str = ""
     diff: str = ""
-
-
-def who(user: str, *, own_manager: bool) -> Who:
-    """Return who is to run the jobs: ``user``, or whoever asks; raises InputError."""
-    asking = pwd.getpwuid(os.getuid())
-    if not user or user == asking.pw_name:
-        return Who(asking.pw_name, Path(asking.pw_dir), state_dir().absolute(), cache_dir().absolute(), own_manager)
-    if own_manager:
-        raise InputError("--user installs for yourself; --as is for the machine's own systemd", hint="say one of them")
-    try:
-        home = Path(pwd.getpwnam(user).pw_dir)
-    except KeyError:
-        raise InputError(f"there is no user {user} on this machine") from None
-    state = Path(os.environ.get(STATE_VARIABLE) or home / ".local/state/scaler")
-    cache = Path(os.environ.get(CACHE_VARIABLE) or home / ".cache/scaler")
-    return Who(user, home, state.absolute(), cache.absolute(), own_manager=False)
 
 
 def changes(known: Known, doer: Who, directory: Path, now: datetime) -> list[Change]:
@@ -114,17 +81,16 @@ def _units(known: Known, named: Named, doer: Who, now: datetime) -> dict[str, st
         "source": str(known.path),
     }
     writes = _writes(known, named, doer)
-    programs = [Path(sys.prefix), Path(sys.base_prefix), Path(scaler.__file__).parents[1]]
     service = render(
         "job/job.service.j2",
         **values,
-        exec_start=" ".join(map(units.word, [*program(), *_words(known, named)])),
-        environment=[units.word(f"{name}={value}") for name, value in _environment(doer).items()],
+        exec_start=" ".join(map(units.argument, [*itself.program(), *_words(known, named)])),
+        environment=[units.word(f"{name}={value}") for name, value in doer.environment.items()],
         user=doer.user,
         own_manager=doer.own_manager,
         writes=[units.word(str(path)) for path in writes],
-        hidden=[units.word(str(path)) for path in _in_tmp(programs)],
-        hidden_writes=[units.word(str(path)) for path in _in_tmp(writes)],
+        hidden=[units.word(str(path)) for path in in_tmp(itself.places())],
+        hidden_writes=[units.word(str(path)) for path in in_tmp(writes)],
         credentials=_credentials(named),
         mails=any(isinstance(target, Mail) for target in named.notify),
         start_seconds=int(job.limit + AFTERWARDS),
@@ -144,16 +110,6 @@ def _words(known: Known, named: Named) -> list[str]:
     return ["job", "run", named.name, "--cluster", str(known.directory), "--scheduled"]
 
 
-def _environment(doer: Who) -> dict[str, str]:
-    passed = {
-        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("SCALER_ENDPOINT_")
-    }
-    places = {STATE_VARIABLE: str(doer.state), CACHE_VARIABLE: str(doer.cache)}
-    # Ansible keeps files of its own in the home directory, which the unit may only read.
-    private = {} if doer.own_manager else {"ANSIBLE_HOME": "/tmp/ansible"}  # noqa: S108 - the unit's own /tmp
-    return {**places, **passed, **private}
-
-
 def _writes(known: Known, named: Named, doer: Who) -> list[Path]:
     places = (doer.state, doer.cache, known.directory, known.jobs.metrics, _snapshots(named))
     return [path for path in places if path]
@@ -162,13 +118,7 @@ def _writes(known: Known, named: Named, doer: Who) -> list[Path]:
 def _snapshots(named: Named) -> Path | None:
     """Return where the job's snapshots go, None where that is below the state directory."""
     action = named.job.action
-    return Path(action.directory) if isinstance(action, Snapshot) and action.directory else None
-
-
-def _in_tmp(needed: Iterable[Path]) -> list[Path]:
-    """Return what the unit's own /tmp and /var/tmp would hide."""
-    hidden = [path for path in needed if any(path.is_relative_to(place) for place in _TMP)]
-    return list(dict.fromkeys(hidden))
+    return action.directory if isinstance(action, Snapshot) else None
 
 
 def _credentials(named: Named) -> list[str]:
@@ -237,8 +187,8 @@ def crontab(known: Known, doer: Who) -> str:
             )
         words = [
             "env",
-            *(f"{name}={value}" for name, value in _places(doer).items()),
-            *program(),
+            *(f"{name}={value}" for name, value in doer.settings.items()),
+            *itself.program(),
             *_words(known, named),
         ]
         left = [f"random_delay {job.random_delay}s"] if job.random_delay else []
@@ -246,7 +196,3 @@ def crontab(known: Known, doer: Who) -> str:
         lines.append(f"# {named.name}" + (f" (cron has no {', no '.join(left)})" if left else ""))
         lines.append(f"{job.schedule} {shlex.join(words)}".replace("%", "\\%"))
     return "\n".join([*lines, ""])
-
-
-def _places(doer: Who) -> dict[str, str]:
-    return {STATE_VARIABLE: str(doer.state), CACHE_VARIABLE: str(doer.cache)}

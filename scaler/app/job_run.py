@@ -239,6 +239,10 @@ def _verdict(run: Working, answer: Answer) -> ScalerError | None:
     if isinstance(action, Look | Certs) and data:
         run.health, run.seen = job_guards.health(data), True
     if isinstance(action, Certs) and run.health is not None:
+        if not run.health.certificates:
+            return PreflightError(
+                "no certificate was seen", hint="scaler status tells which hosts could not be asked, and why"
+            )
         soon = job_guards.ending(run.health, action.warn_days)
         count = f"{len(soon)} certificates end" if len(soon) > 1 else "a certificate ends"
         told = f"{count} within {action.warn_days} days: {'; '.join(soon)}"
@@ -333,11 +337,11 @@ def _take(run: Working, answer: Answer) -> None:
 
 def _look(run: Working) -> None:
     """See how the cluster is; that it is not well is no failure of the job."""
-    answer = run.commands.run(job_argv.status(str(run.directory)), seconds=STATUS_SECONDS)
     try:
+        answer = run.commands.run(job_argv.status(str(run.directory)), seconds=STATUS_SECONDS)
         run.health, run.seen = job_guards.health(answer.envelope.data if answer.envelope else {}), True
-    except ValueError as e:
-        run.say(f"scaler status is not understood: {e}")
+    except (ScalerError, ValueError) as e:
+        run.say(f"how the cluster is cannot be told: {e}")
 
 
 def _end(run: Working, error: ScalerError | None) -> None:

@@ -146,11 +146,12 @@ def install(
     """
     with reporting("job install", output) as report:
         from scaler.app import job_install, jobs
+        from scaler.app.service_user import who
         from scaler.gateways.clock import SystemClock
         from scaler.ui import jobs_view
 
         known = jobs.read(cluster)
-        doer = job_install.who(run_as, own_manager=user)
+        doer = who(run_as, own_manager=user)
         if printed:
             lines = job_install.crontab(known, doer)
             report.result({"crontab": lines}, lambda: typer.echo(lines, nl=False))

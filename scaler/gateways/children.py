@@ -54,7 +54,8 @@ class ScalerChild:
         lines = out.strip().splitlines()
         envelope: dict[str, Any] = {}
         with suppress(ValueError, IndexError):
-            envelope = json.loads(lines[-1])
+            told = json.loads(lines[-1])
+            envelope = told if isinstance(told, dict) else {}
         return self._process.returncode, envelope
 
     def stop(self) -> None:

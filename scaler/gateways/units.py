@@ -48,11 +48,14 @@ def of(cluster: str, directory: Path) -> list[Path]:
 
 
 def word(text: str) -> str:
-    """Return a word of a command line or an assignment as a unit file wants it."""
+    """Return a path or an assignment as a unit file wants it."""
     told = text.replace("\\", "\\\\").replace('"', '\\"')
-    return escaped(f'"{told}"' if told != text or not told or any(c in told for c in " \t';") else told).replace(
-        "$", "$$"
-    )
+    return escaped(f'"{told}"' if told != text or not told or any(c in told for c in " \t';") else told)
+
+
+def argument(text: str) -> str:
+    """Return a word of a command line, which is the one place where systemd fills in variables."""
+    return word(text).replace("$", "$$")
 
 
 def escaped(text: str) -> str:
@@ -77,7 +80,7 @@ def remove(path: Path) -> None:
 
 
 def _refused(path: Path) -> InputError:
-    return InputError(f"{path} may not be changed by you", hint="run it as root, or say --user for timers of your own")
+    return InputError(f"{path} may not be written by you", hint="run it as root, or say --user for timers of your own")
 
 
 def own(user: str, directories: Iterable[Path], *, mode: int) -> None:
@@ -85,7 +88,10 @@ def own(user: str, directories: Iterable[Path], *, mode: int) -> None:
     entry = pwd.getpwnam(user)
     for directory in directories:
         if not directory.exists():
-            directory.mkdir(parents=True)
+            try:
+                directory.mkdir(parents=True)
+            except PermissionError as e:
+                raise _refused(directory) from e
             directory.chmod(mode)
             if os.getuid() == 0:
                 os.chown(directory, entry.pw_uid, entry.pw_gid)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scaler.model.base import Value
 from scaler.model.durations import Seconds
 from scaler.model.names import NodeName, Word
+from scaler.model.paths import AbsolutePath
 
 
 class Doing(Value):
@@ -81,7 +82,7 @@ class Snapshot(Doing):
 
     do: Literal["snapshot"]
     keep: int = Field(default=7, ge=1)
-    directory: str | None = None
+    directory: AbsolutePath | None = None
 
 
 class Certs(Doing):

@@ -9,18 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from scaler.model.base import Value
+from scaler.model.paths import UnitPath
 
 When = Literal["failure", "change", "always"]
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]{0,63}")
 _MAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+|[A-Za-z_][-A-Za-z0-9_.]*")
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not an absolute path")
-    if not re.fullmatch(r"[-._/+@A-Za-z0-9]+", str(path)):
-        raise ValueError("has characters that do not belong into a unit file")
-    return path
 
 
 def _named_not_held(told: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
@@ -39,7 +32,7 @@ def _address(text: str) -> str:
 class Secret(Value):
     """Where a secret is: a file, or a credential that systemd hands to the unit, out of ``file`` where it is said."""
 
-    file: Annotated[Path, AfterValidator(_absolute)] | None = None
+    file: UnitPath | None = None
     credential: str | None = None
 
     @model_validator(mode="after")
@@ -90,7 +83,7 @@ class Mail(Value):
 
     mail: Mails
     sender: Annotated[str, AfterValidator(_address)] | None = None
-    sendmail: Annotated[Path, AfterValidator(_absolute)] = Path("/usr/sbin/sendmail")
+    sendmail: UnitPath = Path("/usr/sbin/sendmail")
     when: tuple[When, ...] = ("failure",)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -14,6 +13,7 @@ from scaler.model.base import Value
 from scaler.model.durations import Seconds
 from scaler.model.job_actions import Action
 from scaler.model.job_targets import Target
+from scaler.model.paths import AbsolutePath
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -125,7 +125,7 @@ class Jobs(Value):
 
     cluster: str | None = None
     time_zone: Zone = "UTC"
-    metrics: Path | None = None
+    metrics: AbsolutePath | None = None
     notify: tuple[Target, ...] = ()
     jobs: dict[str, Job] = Field(default={})
 
@@ -136,8 +136,6 @@ class Jobs(Value):
                 raise ValueError(
                     f"jobs.{name}: is not a job's name (lower case letters, digits and '-' inside, at most 48)"
                 )
-        if self.metrics and not self.metrics.is_absolute():
-            raise ValueError(f"metrics: {self.metrics} is not an absolute path")
         return self
 
     def named(self) -> tuple[Named, ...]:

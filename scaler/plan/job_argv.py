@@ -52,13 +52,13 @@ def _verb(action: Action) -> tuple[str, ...]:
         case Verify():
             return ("verify", *action.hosts)
         case Snapshot():
-            place = ("--directory", action.directory) if action.directory else ()
+            place = ("--directory", str(action.directory)) if action.directory else ()
             return ("snapshot", "--keep", str(action.keep), *place)
         case Look() | Certs():
             return ("status",)
 
 
 def _drain(action: Scale | RemoveNode) -> tuple[str, ...]:
-    words: tuple[str, ...] = ("--timeout", f"{action.timeout}s") if action.timeout else ()
+    words: tuple[str, ...] = ("--timeout", f"{action.timeout}s") if action.timeout is not None else ()
     words += ("--force",) if action.force else ()
     return (*words, *(("--delete-emptydir-data",) if action.delete_emptydir_data else ()))

@@ -229,6 +229,7 @@ def test_containers_run_on_a_host(m1: Host) -> None:
     assert "/default/try" in said
 
 
+@pytest.mark.alone
 def test_up_twice_changes_nothing(hosts: tuple[Host, ...]) -> None:
     for host in hosts:
         host.power_on()
@@ -250,6 +251,7 @@ def test_a_host_that_was_destroyed_comes_back_at_its_address(w1: Host) -> None:
     assert ssh(again, "hostname").out == "w1\n"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("after", [0.05, 0.2, 0.4, 0.8])
 def test_down_leaves_nothing_behind_of_an_up_that_was_killed(after: float) -> None:
     name = "labtest-cut"
@@ -272,6 +274,7 @@ def test_down_leaves_nothing_behind_of_an_up_that_was_killed(after: float) -> No
     assert machine() == before
 
 
+@pytest.mark.alone
 def test_down_leaves_nothing_behind() -> None:
     lab.down(NAME)
     before = machine()

@@ -65,7 +65,8 @@ def test_the_unit_starts_the_server_with_what_was_said(written: Path, tmp_path: 
 
 
 def test_the_places_that_it_writes_to_are_there_and_named(written: Path, tmp_path: Path) -> None:
-    assert f"ReadWritePaths=/inv {tmp_path}/state {tmp_path}/cache\n" in written.read_text()
+    found = re.findall(r"^ReadWritePaths=(.+)$", written.read_text(), re.MULTILINE)
+    assert found == ["/inv", f"{tmp_path}/state", f"{tmp_path}/cache"]
     assert (tmp_path / "state").is_dir()
     assert (tmp_path / "cache").is_dir()
 
@@ -85,7 +86,24 @@ def test_systemd_understands_the_unit_and_finds_it_hardened(written: Path) -> No
     [("plain/path", "plain/path"), ("a b", '"a b"'), ('a"b', '"a\\"b"'), ("100%", "100%%"), ("$HOME", "$$HOME")],
 )
 def test_a_word_stays_one_word_whatever_is_in_it(word: str, told: str) -> None:
-    assert units.word(word) == told
+    assert units.argument(word) == told
+
+
+def test_a_variable_is_filled_in_only_where_systemd_does_it() -> None:
+    assert units.word("/home/a$b") == "/home/a$b"
+
+
+def test_what_the_units_own_tmp_hides_is_shown_to_it(tmp_path: Path) -> None:
+    text = made(tmp_path).text
+    assert f"BindPaths={tmp_path}/state\n" in text
+
+
+def test_another_user_gets_a_state_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCALER_STATE_DIR")
+    unit = made(tmp_path, user="nobody")
+    assert "User=nobody\n" in unit.text
+    assert "/root" not in str(unit.doer.state)
+    assert f"ReadWritePaths={unit.doer.state}\n" in unit.text
 
 
 def test_the_cloud_config_is_what_the_autoscaler_reads(tmp_path: Path) -> None:

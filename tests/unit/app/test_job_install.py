@@ -11,6 +11,7 @@ import pytest
 
 from scaler.app import job_install
 from scaler.app.jobs import Known
+from scaler.app.service_user import who
 from scaler.errors import InputError
 from scaler.gateways import units
 from scaler.model.jobs import Jobs
@@ -55,7 +56,7 @@ def known(place: Path, cluster: str = "prod", **jobs: Any) -> Known:
 
 
 def install(place: Path, told: Known, *, own_manager: bool = False) -> list[tuple[str, str]]:
-    doer = job_install.who("", own_manager=own_manager)
+    doer = who("", own_manager=own_manager)
     todo = job_install.changes(told, doer, place, NOW)
     job_install.apply(told, doer, todo, Manager(own_manager))
     return [(change.what, change.path.name) for change in todo]
@@ -175,7 +176,7 @@ def test_what_install_did_not_write_is_left_alone(place: Path) -> None:
 
 def test_what_would_be_written_is_shown_line_by_line(place: Path) -> None:
     told = known(place, down=DOWN)
-    doer = job_install.who("", own_manager=False)
+    doer = who("", own_manager=False)
     install(place, told)
     todo = job_install.changes(known(place, down={**DOWN, "missed": "skip"}), doer, place, NOW)
     (timer,) = [change for change in todo if change.what == "change"]
@@ -190,7 +191,7 @@ def test_a_schedule_that_systemd_does_not_take_is_told_with_its_job(place: Path)
 
 def test_a_user_that_is_not_there_runs_nothing() -> None:
     with pytest.raises(InputError, match="there is no user nobody-of-that-name"):
-        job_install.who("nobody-of-that-name", own_manager=False)
+        who("nobody-of-that-name", own_manager=False)
 
 
 def test_a_crontab_has_a_line_for_each_job_and_says_what_cron_cannot_do(
@@ -198,7 +199,7 @@ def test_a_crontab_has_a_line_for_each_job_and_says_what_cron_cannot_do(
 ) -> None:
     monkeypatch.setattr(units, "own_zone", lambda: "Etc/UTC")
     told = known(place, down={**DOWN, "time_zone": "UTC"}, off={**DOWN, "enabled": False})
-    _, comment, line = job_install.crontab(told, job_install.who("", own_manager=False)).splitlines()
+    _, comment, line = job_install.crontab(told, who("", own_manager=False)).splitlines()
     assert comment == "# down (cron has no missed: catch-up)"
     assert line.startswith(f"30 2 * * * env SCALER_STATE_DIR={place.parent}/state SCALER_CACHE_DIR=")
     assert line.endswith(f" job run down --cluster '{place.parent}/inventory of prod' --scheduled")
@@ -206,7 +207,7 @@ def test_a_crontab_has_a_line_for_each_job_and_says_what_cron_cannot_do(
 
 def test_cron_is_not_told_what_it_would_do_at_another_time(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "own_zone", lambda: "Etc/UTC")
-    doer = job_install.who("", own_manager=False)
+    doer = who("", own_manager=False)
     with pytest.raises(InputError, match="is of time zone Europe/Berlin, cron here runs by Etc/UTC"):
         job_install.crontab(known(place, down=DOWN), doer)
     with pytest.raises(InputError, match="is systemd's; a crontab takes five fields"):

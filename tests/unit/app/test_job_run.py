@@ -417,6 +417,12 @@ def test_certificates_that_end_soon_fail_a_job_that_looks_for_them(bench: Bench)
     assert bench.scaler.asked == ["status"] * 3
 
 
+def test_a_look_at_certificates_that_sees_none_fails_the_job(bench: Bench) -> None:
+    bench.scaler.answers["status"] = [well(**STATUS)]
+    record = bench.run(action={"do": "certs"})
+    assert (record.result, record.message) == ("failed", "no certificate was seen")
+
+
 def test_certificates_of_which_nobody_tells_fail_the_job(bench: Bench) -> None:
     bench.scaler.answers["status"] = [bad(7, "nothing answers")]
     record = bench.run(action={"do": "certs"})

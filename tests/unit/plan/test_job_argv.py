@@ -12,7 +12,10 @@ from scaler.plan import job_argv
 
 ACTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "workers": ({"do": "scale", "workers": 4}, "scale --workers 4 --cluster prod --yes --output json"),
-    "none": ({"do": "scale", "workers": 0}, "scale --workers 0 --cluster prod --yes --output json"),
+    "none": (
+        {"do": "scale", "workers": 0, "timeout": "0s"},
+        "scale --workers 0 --timeout 0s --cluster prod --yes --output json",
+    ),
     "pool": (
         {"do": "scale", "pool": "web", "to": 6, "partial": True, "timeout": "5m", "force": True},
         "scale --pool web --to 6 --partial --timeout 300s --force --cluster prod --yes --output json",
