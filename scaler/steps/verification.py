@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from scaler.steps.proof_space import Space
 
 START_SECONDS = 60.0
-BALANCER_SECONDS = 60.0
 UNTRIED = "not tried: no pod runs"
 # Names of checks' threads that work for one node at once: all of them.
 _AT_ONCE = 64
@@ -162,7 +161,6 @@ class Verification:
             service_ip=addresses["verify"],
             peers=tuple(peers),
             affine_ip=addresses["affine"],
-            balanced_ip=self._balanced(),
             facts=self._facts,
             number=self._places[name].number,
         )
@@ -178,22 +176,6 @@ class Verification:
                 results += [each.result() for each in told]
         last = [each for each in self._chosen if isinstance(each, Look) and each.last]
         return results + [_look(each, scene) for each in last]
-
-    def _balanced(self) -> str:
-        """Return the address of the Service of type LoadBalancer, when it has one."""
-        if not (self._facts.balancer and any("balanced" in each.needs for each in self._chosen)):
-            return ""
-        found = ""
-
-        def has_one() -> bool:
-            nonlocal found
-            told = self._space.kube.get("services", ["balanced"], namespace=self._space.namespace)
-            points = told[0].get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
-            found = points[0].get("ip") or points[0].get("hostname") or ""
-            return bool(found)
-
-        self._watch.until(has_one, BALANCER_SECONDS)
-        return found
 
     def _lines(self, scene: NodeScene, side: Side, *, first: bool) -> list[Result]:
         """Run the lines of one side, and where it is the peers' on each of them."""

@@ -81,7 +81,6 @@ class Target(NamedTuple):
     service_ip: str
     peers: tuple[Peer, ...] = ()
     affine_ip: str = ""
-    balanced_ip: str = ""
     facts: Facts = Facts()
     number: int = 0
 

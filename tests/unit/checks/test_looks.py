@@ -317,6 +317,18 @@ def test_a_claim_is_made_only_where_a_default_class_is() -> None:
     assert look("volume-claim", scene) == ""
 
 
+def test_a_load_balancer_is_asked_where_one_is_and_has_an_address() -> None:
+    absent = Absent("no Service of this cluster has the address of a load balancer")
+    assert look("load-balancer", FakeScene()) == absent
+    scene = FakeScene(facts=Facts(balancer="web"))
+    service: dict[str, Any] = {"kind": "Service", "metadata": {"name": "balanced"}, "status": {"loadBalancer": {}}}
+    scene.told["Service"] = [service]
+    assert look("load-balancer", scene) == "the Service of type LoadBalancer has no address after 60 s"
+    service["status"]["loadBalancer"] = {"ingress": [{"ip": "192.0.2.1"}]}
+    scene.answers = lambda _part, _container, script: "" if "nc -w 3 192.0.2.1 8080" in script else "who?"
+    assert look("load-balancer", scene) == ""
+
+
 def test_parts_that_depend_on_something_are_made_only_where_it_is() -> None:
     claimed, mapped = parts()["claimed"], parts()["mapped"]
     assert not claimed.there(Facts(), "n1")
@@ -344,7 +356,7 @@ def test_every_part_that_a_check_needs_is_there() -> None:
 @pytest.mark.parametrize("side", join.SIDES)
 def test_every_line_is_one_that_a_shell_understands(side: join.Side) -> None:
     for first in (True, False):
-        target = TARGET._replace(balanced_ip="192.0.2.1", facts=TARGET.facts._replace(balancer="x", outside=("a.b",)))
+        target = TARGET._replace(facts=TARGET.facts._replace(balancer="x", outside=("a.b",)))
         script = join.script(join.lines(join.checks(full=True), side, first=first), target)
         done = subprocess.run(["sh", "-n", "-c", script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
