@@ -185,8 +185,8 @@ def furnish(seat: Controller) -> None:
         (seat.shared / door).mkdir(exist_ok=True)
         if seat.shared / door not in mounts_below(seat.shared):
             run(["mount", "--bind", str(path), str(seat.shared / door)])
-        there = f"grep -q ' {path} ' /proc/self/mountinfo"
-        seat.host.exec(["sh", "-c", f"mkdir -p {path} && {{ {there} || mount --bind {SHARED}/{door} {path}; }}"])
+        bind = f"mountpoint -q {path} || mount --bind {SHARED}/{door} {path}"
+        seat.host.exec(["sh", "-c", f"mkdir -p {path} && {{ {bind}; }}"])
     (seat.shared / "url").write_text(seat.receiver.url_for("/hook"))
     (seat.shared / "url").chmod(0o600)
     for variable in seat.environment:
