@@ -86,9 +86,9 @@ class Driven:
         return self.cluster.state / self.cluster.where.name
 
     def has_begun(self, change: str, step: str) -> bool:
-        """Tell whether the last run is that change, and has begun that step."""
-        last = history.runs(self.cluster.where.name)[-1:]
-        return any(run.change == change and step in steps for run in last for steps in run.begun.values())
+        """Tell whether a run of that change goes on, and has begun that step."""
+        on = history.unfinished(history.runs(self.cluster.where.name))
+        return any(run.change == change and step in steps for run in on for steps in run.begun.values())
 
     def group(self, name: str) -> list[str]:
         told = YAML(typ="safe").load(self.cluster.inventory.read_text())
