@@ -34,7 +34,7 @@ class Change(NamedTuple):
     """What is done about one unit file."""
 
     path: Path
-    what: Literal["write", "change", "remove", "keep"]
+    what: Literal["write", "change", "remove", "keep", "in-use"]
     text: str = ""
     diff: str = ""
 
@@ -127,39 +127,49 @@ def _credentials(named: Named) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def apply(known: Known, doer: Who, todo: Iterable[Change], manager: units.Manager | None) -> None:
-    """Do what is to be done about the unit files; ``manager`` then has the timers started, where one is given."""
-    todo = tuple(todo)
-    if manager:
-        manager.stop(_timers(todo, "remove"))
-    for change in todo:
-        if change.what == "remove":
-            units.remove(change.path)
-        elif change.what != "keep":
+def apply(known: Known, doer: Who, todo: Iterable[Change], manager: units.Manager | None) -> list[Change]:
+    """Do what is to be done about the unit files, and return what was; ``manager`` then has the timers started."""
+    done = _removed(todo, manager)
+    for change in done:
+        if change.what in {"write", "change"}:
             units.write(change.path, change.text)
     if manager is None:
-        return
+        return done
     units.own(doer.user, [doer.state, doer.state / known.cluster, doer.cache], mode=0o700)
     snapshots = [_snapshots(named) for named in known.jobs.named()]
     units.own(doer.user, filter(None, snapshots), mode=0o700)
     # node_exporter is another user.
     units.own(doer.user, filter(None, [known.jobs.metrics]), mode=0o755)
-    if any(change.what != "keep" for change in todo):
+    if any(change.what != "keep" for change in done):
         manager.reload()
     # Also those that are as they were: they may have been stopped by hand.
-    manager.start(_timers(todo, "write", "change", "keep"))
-    manager.restart(_timers(todo, "change"))
+    manager.start(_timers(done, "write", "change", "keep"))
+    manager.restart(_timers(done, "change"))
+    return done
 
 
-def take_out(todo: Iterable[Change], manager: units.Manager | None) -> None:
-    """Stop the timers and remove the files."""
-    todo = tuple(todo)
+def take_out(todo: Iterable[Change], manager: units.Manager | None) -> list[Change]:
+    """Stop the timers and remove the files; return what was done."""
+    done = _removed(todo, manager)
+    if manager and done:
+        manager.reload()
+    return done
+
+
+def _removed(todo: Iterable[Change], manager: units.Manager | None) -> list[Change]:
+    """Stop the timers of jobs that are gone, remove their files, and return what was done.
+
+    A service that runs keeps its file: systemd would forget how long it may run, and end it after 90 s.
+    """
+    todo = list(todo)
     if manager:
         manager.stop(_timers(todo, "remove"))
+        in_use = {change.path for change in todo if change.what == "remove" and manager.runs(change.path.name)}
+        todo = [change._replace(what="in-use") if change.path in in_use else change for change in todo]
     for change in todo:
-        units.remove(change.path)
-    if manager and todo:
-        manager.reload()
+        if change.what == "remove":
+            units.remove(change.path)
+    return todo
 
 
 def _timers(todo: Iterable[Change], *what: str) -> list[str]:

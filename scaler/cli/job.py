@@ -159,7 +159,7 @@ def install(
         place, manager = _where(directory, user=user)
         todo = job_install.changes(known, doer, place, SystemClock().now())
         if not plan:
-            job_install.apply(known, doer, todo, manager)
+            todo = job_install.apply(known, doer, todo, manager)
         report.result(jobs_view.unit_data(todo, plan=plan), lambda: jobs_view.show_units(todo, plan=plan))
 
 
@@ -185,7 +185,7 @@ def uninstall(
         place, manager = _where(directory, user=user)
         todo = job_install.removals(units.of(known, place))
         if not plan:
-            job_install.take_out(todo, manager)
+            todo = job_install.take_out(todo, manager)
         report.result(jobs_view.unit_data(todo, plan=plan), lambda: jobs_view.show_units(todo, plan=plan))
 
 

@@ -130,6 +130,12 @@ class Manager(NamedTuple):
         if timers:
             self._call("disable", "--now", *timers)
 
+    def runs(self, unit: str) -> bool:
+        """Tell whether something of the unit's runs at this moment."""
+        own = ("--user",) if self.user else ()
+        said = run(["systemctl", *own, "show", "--property=ActiveState", "--value", unit], check=False, timeout=120)
+        return said.out.strip() in {"activating", "active", "deactivating", "reloading"}
+
     def _call(self, *argv: str) -> None:
         own = ("--user",) if self.user else ()
         said = run(["systemctl", *own, "--no-ask-password", *argv], check=False, timeout=120)

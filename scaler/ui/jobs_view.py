@@ -144,13 +144,14 @@ def unit_data(todo: Iterable[Change], *, plan: bool) -> dict[str, Any]:
     """Return what was, or would be, done about unit files."""
     todo = list(todo)
     told = [{"path": str(each.path), "change": each.what, "diff": each.diff} for each in todo]
-    return {"units": told, "changed": not plan and any(each.what != "keep" for each in todo)}
+    return {"units": told, "changed": not plan and any(each.what not in {"keep", "in-use"} for each in todo)}
 
 
 def show_units(todo: Iterable[Change], *, plan: bool) -> None:
     """Print what was, or with ``plan`` would be, done about unit files, in the latter case line by line."""
     console = _console()
     words = {"write": "written", "change": "changed", "remove": "removed", "keep": "as it is"}
+    words["in-use"] = "kept while its job runs; say this again when that has ended"
     todo = list(todo)
     for each in todo:
         console.print(f"{each.path}: {'would be ' if plan and each.what != 'keep' else ''}{words[each.what]}")

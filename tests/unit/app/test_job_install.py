@@ -36,6 +36,11 @@ class Manager(units.Manager):
 
     calls: list[tuple[str, ...]] = []  # noqa: RUF012 - cleared by the fixture
 
+    running: set[str] = set()  # noqa: RUF012 - cleared by the fixture
+
+    def runs(self, unit: str) -> bool:
+        return unit in self.running
+
     def _call(self, *argv: str) -> None:
         self.calls.append(argv)
 
@@ -46,6 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SCALER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("SCALER_INVENTORIES", raising=False)
     Manager.calls.clear()
+    Manager.running.clear()
     (tmp_path / "units").mkdir()
     return tmp_path / "units"
 
@@ -58,8 +64,8 @@ def known(place: Path, cluster: str = "prod", **jobs: Any) -> Known:
 def install(place: Path, told: Known, *, own_manager: bool = False) -> list[tuple[str, str]]:
     doer = who("", own_manager=own_manager)
     todo = job_install.changes(told, doer, place, NOW)
-    job_install.apply(told, doer, todo, Manager(own_manager))
-    return [(change.what, change.path.name) for change in todo]
+    done = job_install.apply(told, doer, todo, Manager(own_manager))
+    return [(change.what, change.path.name) for change in done]
 
 
 def analysed(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -156,6 +162,17 @@ def test_a_job_that_is_gone_or_off_loses_its_units_and_one_that_changed_counts_a
         ("enable", "--now", "scaler-job-prod_down.timer"),
         ("restart", "scaler-job-prod_down.timer"),
     ]
+
+
+def test_a_job_that_is_gone_but_runs_keeps_its_service_until_its_end(place: Path) -> None:
+    install(place, known(place, down=DOWN))
+    Manager.running.add("scaler-job-prod_down.service")
+    told = install(place, known(place))
+    assert told == [("in-use", "scaler-job-prod_down.service"), ("remove", "scaler-job-prod_down.timer")]
+    assert [path.name for path in place.iterdir()] == ["scaler-job-prod_down.service"]
+    Manager.running.clear()
+    assert install(place, known(place)) == [("remove", "scaler-job-prod_down.service")]
+    assert list(place.iterdir()) == []
 
 
 def test_what_install_did_not_write_is_left_alone(place: Path) -> None:
