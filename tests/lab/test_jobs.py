@@ -311,7 +311,7 @@ def test_a_lock_that_an_operator_holds_is_waited_for_and_then_left_with_a_code_o
     with controller.operator("remove-node", min(here)):
         controller.install(busy=scale(2, "*:*:0/10", wait_lock="6s"))
         busy = controller.ended("busy", 1, timeout=120)[0]
-    controller.without()
+        controller.without()
     assert (busy["result"], busy["exit_code"]) == ("busy", 30), (busy, controller.log("busy"))
     assert "remove-node" in busy["message"]
     assert datetime.fromisoformat(busy["ended"]) - datetime.fromisoformat(busy["began"]) >= timedelta(seconds=6)
