@@ -280,6 +280,8 @@ def _runs(controller: Controller) -> list[history.Run]:
 
 
 def test_what_was_killed_in_the_middle_is_finished_by_the_next_timer(controller: Controller) -> None:
+    code, told = controller.scaler("scale", "--workers", "2", "--yes")
+    assert code == 0, told
     before = {found.name for found in _runs(controller)}
     controller.install(kill=scale(3, "*:*:0/15"))
     killed: list[history.Run] = []
@@ -291,11 +293,11 @@ def test_what_was_killed_in_the_middle_is_finished_by_the_next_timer(controller:
 
     assert wait_until(SystemClock(), in_the_middle, timeout=300, every=0.05), controller.log("kill")
     controller.kill("kill")
-    told = controller.ended("kill", 1, timeout=300)
-    assert [record["result"] for record in told[:2]] == ["interrupted", "done"], (told, controller.log("kill"))
-    assert told[1]["resumed"] == killed[0].name
+    ran = controller.ended("kill", 1, timeout=300)
+    assert [record["result"] for record in ran[:2]] == ["interrupted", "done"], (ran, controller.log("kill"))
+    assert ran[1]["resumed"] == killed[0].name
     assert killed[0].job == "kill"
-    assert told[1]["added"] == list(killed[0].hosts)
+    assert ran[1]["added"] == list(killed[0].hosts)
     assert len(controller.workers()) == 3
     assert controller.in_inventory() == controller.workers()
     assert [each["result"] for each in controller.told("kill")][:2] == ["interrupted", "done"]
@@ -307,6 +309,8 @@ def test_what_was_killed_in_the_middle_is_finished_by_the_next_timer(controller:
 def test_a_lock_that_an_operator_holds_is_waited_for_and_then_left_with_a_code_of_its_own(
     controller: Controller,
 ) -> None:
+    code, told = controller.scaler("scale", "--workers", "3", "--yes")
+    assert code == 0, told
     here = controller.workers()
     with controller.operator("remove-node", min(here)):
         controller.install(busy=scale(2, "*:*:0/10", wait_lock="6s"))
