@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.app.autoscaler import must_have_pools
-from scaler.app.service_user import in_tmp, who
+from scaler.app.service_user import who
 from scaler.errors import InputError
 from scaler.gateways import itself, units
 from scaler.gateways.process import run
@@ -54,16 +54,11 @@ def unit(cluster: Cluster, how: How, *, user: str, directory: Path) -> Unit:
     argv += ["--metrics-listen", str(how.metrics)] if how.metrics else []
     argv += how.drain.options()
     doer = who(user)
-    writes = (cluster.directory, doer.state, doer.cache)
     text = render(
         "autoscaler/scaler-autoscaler.service.j2",
         cluster=cluster.name,
-        user=doer.user,
         command=" ".join(map(units.argument, argv)),
-        environment=[units.word(f"{name}={value}") for name, value in doer.environment.items()],
-        writes=[units.word(str(path)) for path in writes],
-        hidden=[units.word(str(path)) for path in in_tmp([*itself.places(), *files])],
-        hidden_writes=[units.word(str(path)) for path in in_tmp(writes)],
+        **doer.unit(reads=[*itself.places(), *files], writes=[cluster.directory, doer.state, doer.cache]),
     )
     return Unit(directory / f"scaler-autoscaler-{cluster.name}.service", text, doer)
 

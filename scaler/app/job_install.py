@@ -7,7 +7,6 @@ import shlex
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from scaler.app import jobs
-from scaler.app.service_user import in_tmp
 from scaler.errors import InputError
 from scaler.gateways import itself, units
 from scaler.gateways.commands import GRACE_SECONDS
@@ -80,17 +79,12 @@ def _units(known: Known, named: Named, doer: Who, now: datetime) -> dict[str, st
         "description": units.escaped(job.description or f"scaler job {named.name} of cluster {known.cluster}"),
         "source": str(known.path),
     }
-    writes = _writes(known, named, doer)
     service = render(
         "job/job.service.j2",
         **values,
         exec_start=" ".join(map(units.argument, [*itself.program(), *_words(known, named)])),
-        environment=[units.word(f"{name}={value}") for name, value in doer.environment.items()],
-        user=doer.user,
+        **doer.unit(reads=itself.places(), writes=_writes(known, named, doer)),
         own_manager=doer.own_manager,
-        writes=[units.word(str(path)) for path in writes],
-        hidden=[units.word(str(path)) for path in in_tmp(itself.places())],
-        hidden_writes=[units.word(str(path)) for path in in_tmp(writes)],
         credentials=_credentials(named),
         mails=any(isinstance(target, Mail) for target in named.notify),
         start_seconds=int(job.limit + AFTERWARDS),

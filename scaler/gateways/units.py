@@ -17,6 +17,8 @@ from scaler.gateways.process import run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from scaler.gateways.process import Completed
+
 _KINDS = {".service", ".timer"}
 SYSTEM = Path("/etc/systemd/system")
 
@@ -80,7 +82,9 @@ def remove(path: Path) -> None:
 
 
 def _refused(path: Path) -> InputError:
-    return InputError(f"{path} may not be written by you", hint="run it as root, or say --user for timers of your own")
+    return InputError(
+        f"{path} may not be written by you", hint="run it as root; a job's timers may also be your own: --user"
+    )
 
 
 def own(user: str, directories: Iterable[Path], *, mode: int) -> None:
@@ -132,15 +136,20 @@ class Manager(NamedTuple):
 
     def runs(self, unit: str) -> bool:
         """Tell whether something of the unit's runs at this moment."""
-        own = ("--user",) if self.user else ()
-        said = run(["systemctl", *own, "show", "--property=ActiveState", "--value", unit], check=False, timeout=120)
+        said = self._said("show", "--property=ActiveState", "--value", unit)
         return said.out.strip() in {"activating", "active", "deactivating", "reloading"}
 
     def _call(self, *argv: str) -> None:
-        own = ("--user",) if self.user else ()
-        said = run(["systemctl", *own, "--no-ask-password", *argv], check=False, timeout=120)
+        said = self._said(*argv)
         if said.status != 0:
             raise ScalerError(
-                f"systemctl {' '.join((*own, *argv))}: {said.err.strip() or f'exit status {said.status}'}",
+                f"systemctl {' '.join((*self._own, *argv))}: {said.err.strip() or f'exit status {said.status}'}",
                 hint="--print crontab does without systemd; --directory DIR only writes the files",
             )
+
+    def _said(self, *argv: str) -> Completed:
+        return run(["systemctl", *self._own, "--no-ask-password", *argv], check=False, timeout=120)
+
+    @property
+    def _own(self) -> tuple[str, ...]:
+        return ("--user",) if self.user else ()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scaler.steps.proof_space import Space
 
 _PODS = "pods"
-_ALL = "pods,services,endpointslices.discovery.k8s.io,deployments.apps"
+_ALL = "pods,endpointslices.discovery.k8s.io,deployments.apps"
 
 
 class Watch:

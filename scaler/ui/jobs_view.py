@@ -150,8 +150,13 @@ def unit_data(todo: Iterable[Change], *, plan: bool) -> dict[str, Any]:
 def show_units(todo: Iterable[Change], *, plan: bool) -> None:
     """Print what was, or with ``plan`` would be, done about unit files, in the latter case line by line."""
     console = _console()
-    words = {"write": "written", "change": "changed", "remove": "removed", "keep": "as it is"}
-    words["in-use"] = "kept while its job runs; say this again when that has ended"
+    words = {
+        "write": "written",
+        "change": "changed",
+        "remove": "removed",
+        "keep": "as it is",
+        "in-use": "kept while its job runs; say this again when that has ended",
+    }
     todo = list(todo)
     for each in todo:
         console.print(f"{each.path}: {'would be ' if plan and each.what != 'keep' else ''}{words[each.what]}")

@@ -89,9 +89,8 @@ class Controller:
             self.install()
             return not self.host.exec(["sh", "-c", "ls /etc/systemd/system | grep scaler-job"], check=False).out
 
-        assert wait_until(SystemClock(), none_left, timeout=180, every=1), self.host.exec(
-            ["systemctl", "list-jobs"]
-        ).out
+        gone = wait_until(SystemClock(), none_left, timeout=180, every=1)
+        assert gone, self.host.exec(["systemctl", "list-jobs"]).out
 
     def records(self, job: str) -> list[dict[str, Any]]:
         """Return the job's records that are not of a run that goes on, oldest first."""

@@ -36,7 +36,7 @@ POOLS = """
 pools:
   web: {min: 1, max: 4, labels: {disk: ssd}, taints: ["dedicated=web:NoSchedule"]}
 """
-ROUNDS, LONG_ROUNDS = 2, 10
+ROUNDS, LONG_ROUNDS = 3, 10
 # What a join without a cache sends: binaries and images.
 MEGABYTE = 1 << 20
 

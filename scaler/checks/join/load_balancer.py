@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from scaler.checks.join import Absent, Look, Scene, fetch
 
 # A cloud's load balancer takes this long to be made.
@@ -18,8 +20,8 @@ def _look(scene: Scene) -> str | Absent:
 
 
 def _address(scene: Scene) -> str:
-    told = [each for each in scene.objects("Service") if each["metadata"]["name"] == "balanced"]
-    points = told[0].get("status", {}).get("loadBalancer", {}).get("ingress") if told else None
+    told = json.loads(scene.call("get", "service", "balanced", "--output=json"))
+    points = told.get("status", {}).get("loadBalancer", {}).get("ingress")
     return str(points[0].get("ip") or points[0].get("hostname") or "") if points else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -322,10 +323,12 @@ def test_a_load_balancer_is_asked_where_one_is_and_has_an_address() -> None:
     assert look("load-balancer", FakeScene()) == absent
     scene = FakeScene(facts=Facts(balancer="web"))
     service: dict[str, Any] = {"kind": "Service", "metadata": {"name": "balanced"}, "status": {"loadBalancer": {}}}
-    scene.told["Service"] = [service]
+    scene.answers = lambda *_: json.dumps(service)
     assert look("load-balancer", scene) == "the Service of type LoadBalancer has no address after 60 s"
     service["status"]["loadBalancer"] = {"ingress": [{"ip": "192.0.2.1"}]}
-    scene.answers = lambda _part, _container, script: "" if "nc -w 3 192.0.2.1 8080" in script else "who?"
+    scene.answers = lambda _part, _container, script: (
+        json.dumps(service) if "get service" in script else "" if "nc -w 3 192.0.2.1 8080" in script else "who?"
+    )
     assert look("load-balancer", scene) == ""
 
 
