@@ -19,7 +19,8 @@ description:
     asks for the same O(operation) again gets its result.
 options:
   files: {description: Files, type: list, elements: dict, default: []}
-  units: {description: Units in the order in which they start, type: list, elements: dict, default: []}
+  units: {description: 'Units in the order in which they start ({name}). A start is waited for, with {start_seconds} for
+          that long at most: one that is at it then goes on by itself', type: list, elements: dict, default: []}
   users: {description: System users to make first ({name, home}), type: list, elements: dict, default: []}
   payload: {description: Archive on the host with what was missing, type: path}
   receipt: {description: Where the receipt is kept, type: path, default: /var/lib/scaler/receipt.json}
@@ -78,6 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 BLOCK = 1 << 20
 CACHE = Path("/var/cache/scaler")
+STARTING = ("--property=Job", "--property=ActiveState", "--property=SubState")
 RUNNING = Path("/run/scaler")
 # Longer than all units of a host together take to start or to say that they do not.
 WAIT_SECONDS = 900
@@ -110,6 +112,21 @@ def owner_of(file: dict[str, Any]) -> tuple[int, int]:
 def systemctl(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run systemctl; the caller looks at the result."""
     return subprocess.run(["systemctl", *argv], capture_output=True, text=True, check=False)
+
+
+def act(verb: str, name: str, seconds: float | None) -> str:
+    """Start, or reload, a unit; return why it did not, nothing where it did or is still at it after ``seconds``."""
+    done = systemctl(verb, *(["--no-block"] if seconds else []), name)
+    if done.returncode != 0:
+        return done.stderr.strip() or f"exit status {done.returncode}"
+    end = time.monotonic() + (seconds or 0)
+    while time.monotonic() < end:
+        told = dict(line.split("=", 1) for line in systemctl("show", *STARTING, name).stdout.splitlines())
+        # A unit whose job is done is up or has failed, though systemd may start it again by itself.
+        if told.get("Job", "0") in {"", "0"}:
+            return "" if told["ActiveState"] == "active" else f"it is {told['ActiveState']} ({told['SubState']})"
+        time.sleep(0.1)
+    return ""
 
 
 def states(units: list[dict[str, Any]]) -> dict[str, tuple[bool, bool]]:
@@ -479,13 +496,12 @@ class Bundle:
             active = now[name][0]
             if unit.get("state", "started") == "placed" or (active and name not in restart):
                 continue
-            # A unit's own file is only read anew by a restart.
+            # A unit's own file is only read anew by a restart. One that is still starting goes on.
             reload = unit.get("reload") and f"/etc/systemd/system/{name}" not in changed
-            verb = "reload" if active and reload else "restart"
-            done = systemctl(verb, name)
+            verb = "start" if name not in restart else "reload" if active and reload else "restart"
             acted.append(name)
-            if done.returncode != 0:
-                self.fail(f"{name} does not start: {done.stderr.strip()}", log=log_of(name))
+            if why := act(verb, name, unit.get("start_seconds")):
+                self.fail(f"{name} does not start: {why}", log=log_of(name))
         return acted
 
     # -- cached -------------------------------------------------------------------------------------------------

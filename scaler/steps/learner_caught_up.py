@@ -1,4 +1,8 @@
-"""Wait until the learner has what the leader has, by their raft indexes; one that stands still is given up."""
+"""Wait until the learner has what the leader has, by their raft indexes; one that stands still is given up.
+
+etcd answers nobody before it has what the leader had when it started. Until then what it writes to its disk tells
+whether it gets on: a member that only hears the leader's heartbeats writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
 from scaler.steps.base import Irreversible
+from scaler.steps.placing import ETCD
+from scaler.steps.unit_log import log
 from scaler.steps.voters import peer_url
 
 if TYPE_CHECKING:
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 CLOSE = 1000
 SAMPLES = 3
 EVERY = 0.5
+# Bytes that the unit's main process has sent to storage, by proc(5); nothing where it does not run.
+WRITTEN = f"sed -n 's/^write_bytes: //p' /proc/$(systemctl show --property=MainPID --value {ETCD})/io"
 
 
 class LearnerCaughtUp(Irreversible):
@@ -31,7 +39,10 @@ class LearnerCaughtUp(Irreversible):
         """Tell what the step will do."""
         del plan
         stall = f"{settings.etcd_stall_seconds} s"
-        return [f"compare raft indexes with the leader's, three samples; undone after {stall} without progress"]
+        return [
+            "until the learner answers, look that it stores what it gets",
+            f"compare raft indexes with the leader's, three samples; undone after {stall} without progress",
+        ]
 
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Sample until it is close, for as long as it makes progress; a new leader is noted and compared with."""
@@ -48,6 +59,7 @@ class _Sync:
         self._host = host
         self._url = peer_url(host)
         self._progress = world.clock.monotonic()
+        self._written = 0
         self._applied = -1
         self._leader_index = -1
         self._term = -1
@@ -64,7 +76,10 @@ class _Sync:
             except ScalerError as e:
                 self._close, why = 0, e.message
             if self._world.clock.monotonic() - self._progress > stall:
-                raise StepError(f"{self._host.name}: its learner makes no progress for {stall} s: {why}")
+                raise StepError(
+                    f"{self._host.name}: its learner makes no progress for {stall} s: {why}"
+                    + log(self._world, self._host, ETCD)
+                )
             self._world.clock.sleep(EVERY)
 
     def _sample(self, state: EtcdState) -> str:
@@ -78,7 +93,7 @@ class _Sync:
         leader, own = state.leader, state.status.get(member.id)
         if leader is None or own is None:
             self._close = 0
-            return "etcd has no leader" if leader is None else "the learner does not answer"
+            return "etcd has no leader" if leader is None else self._silent()
         theirs = state.status[leader.id]
         if self._term not in {-1, theirs.header.raft_term}:
             self._world.say(f"etcd has a new leader, {leader.called} (term {theirs.header.raft_term})")
@@ -93,6 +108,15 @@ class _Sync:
         self._close = self._close + 1 if near else 0
         self._world.say(f"{self._host.name}: {max(behind, 0)} entries behind {leader.called}")
         return f"{behind} entries behind the leader"
+
+    def _silent(self) -> str:
+        """Look whether a learner that does not answer yet stores what it gets."""
+        written = int(self._world.ssh.run(self._host, ["sh", "-c", WRITTEN], timeout=15).out.strip() or 0)
+        # More than ever: one that dies and begins anew, again and again, gets nowhere.
+        if written > self._written:
+            self._written, self._progress = written, self._world.clock.monotonic()
+            self._world.say(f"{self._host.name}: etcd has stored {written / 1e6:.0f} MB")
+        return "the learner does not answer"
 
 
 STEP = LearnerCaughtUp()

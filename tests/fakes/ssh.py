@@ -27,6 +27,8 @@ class FakeMachine:
     running: set[str] = field(default_factory=lambda: {"kubelet.service", "kube-proxy.service"})
     stubborn: str = ""
     log: str = "kubelet: a line of its log"
+    # Bytes that its etcd has sent to storage.
+    stored: int = 0
     restarted: Callable[[], Said] = lambda: Said(0, "", "")
 
     def listed(self, path: str) -> Said:
@@ -53,7 +55,7 @@ class FakeSsh:
         self.programs: list[Callable[[Host, list[str], str], Said | None]] = []
         self.answered: set[str] = set()
 
-    def run(  # noqa: C901, PLR0911 - one case a command
+    def run(  # noqa: C901, PLR0911, PLR0912 - one case a command
         self, host: Host, argv: Sequence[str], *, stdin: str = "", timeout: float = 60
     ) -> Said:
         del timeout
@@ -85,6 +87,8 @@ class FakeSsh:
                 return Said(1, "", "")
             case ["journalctl", *_]:
                 return Said(0, f"{machine.log}\n", "")
+            case ["sh", "-c", script] if "write_bytes" in script:
+                return Said(0, f"{machine.stored}\n", "")
             case ["sh", "-c", script] if "systemctl restart kubelet" in script:
                 return machine.restarted()
             case [_, "-", _] if stdin:

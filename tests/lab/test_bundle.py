@@ -108,6 +108,39 @@ def test_a_unit_that_does_not_start_shows_its_log(cluster: Cluster, tmp_path: Pa
     assert "the reason" in told
 
 
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["Type=notify", "TimeoutStartSec=infinity"], ""),
+        (["ExecStartPre=/bin/false"], "slow.service does not start: it is failed (failed)"),
+        (
+            ["ExecStartPre=/bin/false", "Restart=on-failure", "RestartSec=3"],
+            "slow.service does not start: it is activating (auto-restart)",
+        ),
+    ],
+)
+def test_a_unit_that_is_long_at_its_start_goes_on_by_itself(
+    cluster: Cluster, tmp_path: Path, lines: list[str], says: str
+) -> None:
+    unit = "\\n".join(["[Service]", "ExecStart=/bin/sleep infinity", *lines, ""])
+    task = (
+        "        receipt: /var/lib/scaler/test.json\n"
+        "        files:\n"
+        f'          - {{dest: /etc/systemd/system/slow.service, content: "{unit}", units: [slow.service]}}\n'
+        "        units:\n          - {name: slow.service, enabled: false, start_seconds: 2}\n"
+    )
+    there = own_playbook(tmp_path / "there.yml", task)
+    try:
+        told = play(cluster, there, "--limit", "n1")
+        assert recap(told, "n1")["failed"] == bool(says)
+        assert says in told
+        state = ["systemctl", "show", "--property=SubState", "--value", "slow.service"]
+        if not says:
+            assert cluster.hosts["n1"].exec(state).out.strip() == "start"
+    finally:
+        play(cluster, own_playbook(tmp_path / "back.yml", task + "        state: absent\n"), "--limit", "n1")
+
+
 @pytest.mark.parametrize(("playbook", "host"), [("master_install.yml", "m1")])
 def test_a_playbook_by_hand_finds_nothing_to_change(cluster: Cluster, playbook: str, host: str) -> None:
     before = cluster.processes(host)

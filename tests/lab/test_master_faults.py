@@ -110,6 +110,16 @@ def slow(host: Host, rate: str) -> Iterator[None]:
         run(["tc", "qdisc", "del", "dev", link, "root"])
 
 
+def settled(cluster: Cluster) -> None:
+    """Wait until each API server has answered two writes on end: what the fault itself cut off is over."""
+
+    def answered() -> bool:
+        writes = ("kubectl", "--cluster", FRONTED, "--", "annotate", "--overwrite", "namespace", "default")
+        return all(cluster.scaler(*writes, f"settled={number}").status == 0 for number in range(6))
+
+    wait_until(answered, "the API servers write again", timeout=60)
+
+
 # With three masters.
 
 
@@ -117,6 +127,7 @@ def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Mast
     masters.at(3)
     cluster = masters.cluster
     cluster.hosts["m3"].exec(["systemctl", "stop", "etcd.service"])
+    settled(cluster)
     try:
         with writing(cluster.where, f"down-{secrets.token_hex(3)}", every=SELDOM) as written, masters.unchanged():
             code, envelope = cluster.change("add-master", "m4", "--allow-even")

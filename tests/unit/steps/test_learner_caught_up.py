@@ -116,6 +116,30 @@ def test_a_learner_that_dies_is_given_up_after_the_stall(there: FakeControlPlane
         STEP.apply(there.world, [M2])
 
 
+def test_a_learner_that_does_not_answer_is_waited_for_as_long_as_it_stores_more(there: FakeControlPlane) -> None:
+    machine = there.fakes.ssh.machines["m2"]
+    there.etcd.stop(M2.address)
+
+    def one() -> None:
+        machine.stored += 1_000_000
+        if machine.stored >= 400_000_000:
+            there.etcd.start("m2", M2.address)
+
+    there.etcd.looked.append(one)
+    assert STEP.apply(there.world, [M2]) == {}
+    assert there.fakes.clock.monotonic() > 3 * STALL
+    assert "m2: etcd has stored 399 MB" in there.fakes.said
+
+
+def test_a_learner_that_begins_anew_again_and_again_gets_nowhere(there: FakeControlPlane) -> None:
+    machine = there.fakes.ssh.machines["m2"]
+    there.etcd.stop(M2.address)
+    there.etcd.looked.append(lambda: setattr(machine, "stored", (machine.stored + 1) % 9))
+    with pytest.raises(StepError, match="the learner does not answer"):
+        STEP.apply(there.world, [M2])
+    assert there.fakes.clock.monotonic() < 2 * STALL
+
+
 def test_a_learner_that_somebody_removed_is_not_waited_for(there: FakeControlPlane) -> None:
     there.etcd.all.pop()
     with pytest.raises(StepError, match="m2: its learner is no longer in etcd's list"):
