@@ -28,6 +28,7 @@ def prepare(session: Session, hosts: Sequence[Host], *, allow_even: bool, progre
         voters=voters,
         allow_even=allow_even,
         warnings=looked.warnings,
+        living=looked.living,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaler.app import preflight
+from scaler.app import networks, preflight
+from scaler.app.networks import Looked
 from scaler.checks.preflight.system import ARCHITECTURES
 from scaler.errors import InputError, IntegrityError, PreflightError
 from scaler.gateways import kube, kubeconfig
@@ -40,10 +41,11 @@ class Prepared(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What each host is to the cluster, and what was found about those that are not there yet."""
+    """What each host is to the cluster, what was found about those that are not there yet, and how it all lives."""
 
     stands: Mapping[str, Standing]
     findings: tuple[Finding, ...]
+    living: Looked = Looked()
 
     def of(self, names: Collection[str]) -> tuple[Finding, ...]:
         """Return what was found about the hosts called ``names``."""
@@ -115,13 +117,16 @@ def prepare(session: Session, hosts: Sequence[Host], *, keep_going: bool, progre
     if refused and (not keep_going or set(refused) >= {host.name for host in candidates}):
         raise PreflightError(told(findings), hint="nothing was touched" + _only_some(refused, candidates))
     fit = [host for host in hosts if host.name not in refused]
-    return Prepared(planned(session, state, fit, findings), tuple(findings), refused)
+    planning = planned(session, state, fit, findings, examined.living)
+    return Prepared(planning, tuple(findings), refused)
 
 
-def planned(session: Session, state: ClusterState, hosts: Sequence[Host], findings: Sequence[Finding]) -> Plan:
-    """Return the plan that adds ``hosts``, which are fit, with what was found about them."""
-    warnings = [f"{f.host}: {f.message}" for f in findings if f.warning]
-    return add_node.plan(session.cluster, state, hosts, warnings=warnings)
+def planned(
+    session: Session, state: ClusterState, hosts: Sequence[Host], findings: Sequence[Finding], living: Looked
+) -> Plan:
+    """Return the plan that adds ``hosts``, which are fit, with what was found about them and about the network."""
+    warnings = [*living.warnings, *(f"{f.host}: {f.message}" for f in findings if f.warning)]
+    return add_node.plan(session.cluster, state, hosts, warnings=warnings, living=living.living)
 
 
 def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> Plan:
@@ -130,21 +135,22 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
 
 
 def examine(session: Session, hosts: Sequence[Host], state: ClusterState, progress: Callable[[str], None]) -> Examined:
-    """Verify the binaries and probe the hosts that are not there yet, both at once; return what was found."""
+    """Verify the binaries, read the network, and probe the hosts that are not there yet; all at once."""
     cluster = session.cluster
     stands = {host.name: add_node.standing(host, cluster, state) for host in hosts}
     candidates = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
     if not candidates:
         return Examined(stands, ())
-    with Threads(1) as pool:
+    with Threads(2) as pool:
         verified = pool.submit(_binaries_are_right, session, progress)
+        living = pool.submit(networks.look, session, state, without=[host.name for host in candidates])
         progress(f"examining {', '.join(host.name for host in candidates)}")
         endpoints = [cluster.settings.api_endpoint, *(f"{master.address}:6443" for master in cluster.masters)]
         authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
-        findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints)
+        findings = preflight.look(session, candidates, state, ca=authority, endpoints=endpoints, living=living.result)
         verified.result()
-    own = {"leftovers", "ports", "routes"}
-    return Examined(stands, tuple(f for f in findings if not (_adopted(stands, f) and f.check in own)))
+    fit = tuple(f for f in findings if not (_adopted(stands, f) and f.check in preflight.RUNNING))
+    return Examined(stands, fit, living.result())
 
 
 def _binaries_are_right(session: Session, progress: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scaler.app import preflight
+from scaler.app import networks, preflight
 from scaler.app.add_node import told, versions_agree
 from scaler.checks import masters
 from scaler.errors import GuardError, InputError, PreflightError, ScalerError, StepError
@@ -16,7 +16,7 @@ from scaler.model import versions
 from scaler.pki.certificates import check_ca
 from scaler.pki.names import check_leaf
 from scaler.plan import etcd_versions
-from scaler.plan.plan import Plan
+from scaler.plan.plan import Living, Plan
 from scaler.steps import sets, voters
 from scaler.steps.base import etcd_binaries, master_binaries, worker_binaries
 from scaler.steps.master_credentials import AUTHORITIES, leaves, read_pair
@@ -42,6 +42,7 @@ class Looked(NamedTuple):
     state: ClusterState
     table: Table
     warnings: tuple[str, ...]
+    living: Living = Living()
 
     def hosts_of(self, title: str) -> set[str]:
         """Return the hosts of every set whose title begins with ``title``."""
@@ -69,7 +70,7 @@ def look(
         etcd = pool.submit(voters.steady, session.etcd, session.clock, session.own_members(), going=going)
         binaries = pool.submit(_binaries, session, becomes, progress)
         seen = pool.submit(_cluster, session, hosts, becomes, gone)
-        state, table, warnings = seen.result()
+        state, table, warnings, living = seen.result()
         binaries.result()
         steady = etcd.result()
     if gone:
@@ -86,7 +87,7 @@ def look(
         )
     settings = cluster.settings
     old = etcd_versions.beside(settings.etcd_version, settings.kubernetes_version)
-    return Looked(state, table, (*warnings, *etcd_versions.traps(settings.etcd_version), *old))
+    return Looked(state, table, (*warnings, *etcd_versions.traps(settings.etcd_version), *old), living)
 
 
 def _others_are_well(state: EtcdState, going: Collection[str]) -> None:
@@ -151,7 +152,7 @@ def _binaries(session: Session, becomes: str, progress: Callable[[str], None]) -
 
 def _cluster(
     session: Session, hosts: Sequence[Host], becomes: Literal["masters", "etcd"], gone: Sequence[Host]
-) -> tuple[ClusterState, Table, list[str]]:
+) -> tuple[ClusterState, Table, list[str], Living]:
     """Read nodes, masters, load balancers and the new hosts; raises PreflightError with all that is wrong."""
     cluster = session.cluster
     state = kube.look(session.kube)
@@ -174,16 +175,21 @@ def _cluster(
     warnings = sets_are_fit(table, cluster, {host.name for host in hosts}, {host.name for host in gone})
     listed = {host.name for host in getattr(cluster, becomes)}
     new = [host for host in hosts if host.name not in listed]
-    findings = []
+    findings, living = [], networks.Looked()
+    if becomes == "masters" and hosts:
+        living = networks.look(session, state, without=[host.name for host in (*hosts, *gone)])
     if new:
         authority = kubeconfig.read(cluster.settings.admin_kubeconfig).ca
         endpoints = [f"{master.address}:6443" for master in cluster.masters] if becomes == "masters" else []
-        findings = preflight.look(session, new, state, ca=authority, endpoints=endpoints, becomes=becomes)
+        findings = preflight.look(
+            session, new, state, ca=authority, endpoints=endpoints, becomes=becomes, living=lambda: living
+        )
     # What votes or serves already runs there by right.
-    findings = [f for f in findings if not (_runs(f.host, table) and f.check in {"leftovers", "ports", "routes"})]
+    findings = [f for f in findings if not (_runs(f.host, table) and f.check in preflight.RUNNING)]
     if any(not f.warning for f in findings):
         raise PreflightError(told(findings), hint="nothing was touched")
-    return state, table, [*warnings, *(f"{f.host}: {f.message}" for f in findings)]
+    told_of = [*warnings, *living.warnings, *(f"{f.host}: {f.message}" for f in findings)]
+    return state, table, told_of, living.living
 
 
 def _runs(host: str, table: Table) -> bool:

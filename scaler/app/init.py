@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from scaler.drivers import cni
 from scaler.errors import PreflightError, ScalerError
 from scaler.gateways import vrrp
 from scaler.gateways.ssh import on_each
@@ -39,7 +40,7 @@ def prepare(session: Session, *, progress: Callable[[str], None]) -> Plan:
     Raises PreflightError where a host cannot be reached or carries another cluster.
     """
     cluster = session.cluster
-    plan = init.plan(cluster)
+    plan = init.plan(cluster, network=cni.of(cluster.settings.cni).brought_by_scaler(cluster.settings))
     session.store.verify((*master_binaries(cluster.settings), *worker_binaries(cluster.settings)), progress)
     ours = cluster.settings.pki_dir / "ca.crt"
     mine = ours.read_text(encoding="utf-8") if ours.exists() else ""

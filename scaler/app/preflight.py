@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import ValidationError
 
+from scaler.app.networks import Looked
 from scaler.checks import preflight
-from scaler.checks.preflight import Finding, Subject, disk, kernel, programs
+from scaler.checks.preflight import Finding, Subject, disk, kernel
 from scaler.errors import PreflightError, ScalerError
 from scaler.gateways.ssh import on_each
 from scaler.model.facts import HostFacts
+from scaler.model.network import MODULES, PROGRAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from scaler.app.session import Session
     from scaler.model.inventory import Host
@@ -32,6 +34,8 @@ LEFTOVERS = (
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kube-proxy.service",
 )
+# What is no finding about a host that runs the cluster's parts already.
+RUNNING = frozenset({"leftovers", "ports", "routes", "network", "proxy"})
 # Data of an earlier life poisons a new member (reliability.md R0.6); on a worker nobody would look at it.
 MEMBER_LEFTOVERS = (
     "/var/lib/etcd",
@@ -55,16 +59,21 @@ def look(
     ca: bytes,
     endpoints: Sequence[str],
     becomes: Literal["workers", "masters", "etcd"] = "workers",
+    living: Callable[[], Looked] = Looked,
 ) -> list[Finding]:
-    """Probe ``hosts`` and return every finding about every one of them, for what they become."""
+    """Probe ``hosts`` and return every finding about every one of them, for what they become.
+
+    ``living`` tells how the cluster's network and Services are carried; it is asked once the hosts have been probed.
+    """
     asked = {
         "spaces": [session.cluster.settings.bin_dir, *(p for p in disk.NEEDED if p != "/usr/local/bin")],
         "leftovers": LEFTOVERS if becomes == "workers" else (*LEFTOVERS, *MEMBER_LEFTOVERS),
         "sysctls": kernel.SYSCTLS,
-        "programs": programs.NEEDED,
         "endpoints": endpoints,
         "ca_file": CA_FILE,
         "ca": base64.b64encode(ca).decode(),
+        "modules": MODULES,
+        "programs": PROGRAMS,
     }
     told = on_each(hosts, lambda host: _probe(session, host, json.dumps(asked)))
     findings, probed = [], {}
@@ -74,12 +83,14 @@ def look(
             findings.append(Finding(check=result.kind, host=host.name, message=result.message, remedy=result.hint))
         else:
             probed[host.name] = result
+    seen = living()
     for host in hosts:
         if host.name in probed:
             others = tuple((o, probed[o.name].facts) for o in hosts if o.name in probed and o.name != host.name)
             facts, clock = probed[host.name]
             digest = hashlib.sha256(ca).hexdigest()
-            findings += preflight.examine(Subject(host, facts, clock, session.cluster, state, others, digest, becomes))
+            about = (session.cluster, state, others, digest, becomes, seen.network, seen.proxy)
+            findings += preflight.examine(Subject(host, facts, clock, *about))
     return findings
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 
-from scaler.app import control_plane
+from scaler.app import control_plane, networks
 from scaler.app.moving import may_move, pods_of
 from scaler.app.remove_node import must_be_dead, must_be_same
 from scaler.errors import GuardError, InputError, PreflightError, StepError
 from scaler.gateways import kube
+from scaler.model.network import Network
 from scaler.pki.certificates import LEAF_LIFE
 from scaler.plan import quorum
 from scaler.plan.plan import Plan
@@ -72,6 +73,8 @@ def look(
     seen = must_be_dead(session, state, hosts) if dead else must_be_same(session, state, hosts, group=group)
     if dead:
         _members_are_dead(etcd, hosts)
+    nodes = hosts if group == "masters" else ()
+    network = networks.may_leave(among, [host.name for host in nodes], state) if nodes else Network()
     pods = pods_of(session, state, hosts) if group == "masters" else ()
     if not dead:
         may_move(pods, drain)
@@ -84,6 +87,7 @@ def look(
         seen=seen,
         pods=tuple(pods),
         warnings=(*warnings, *(_kept(cluster, host, group) for host in hosts if dead)),
+        network=network.leaves_work,
     )
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from scaler.app import networks
 from scaler.app.moving import may_move, pods_of
 from scaler.errors import InputError, PreflightError, ScalerError, UnreachableError
 from scaler.gateways import kube
 from scaler.gateways.ssh import HostKeyError, LoginError, SudoError, on_each
 from scaler.model.inventory import Connection, Host
 from scaler.model.names import NodeName
+from scaler.model.network import Network
 from scaler.plan.plan import Drain, Seen
 from scaler.plan.recipes import remove_node
 from scaler.plan.recipes.remove_node import Named
@@ -56,6 +58,7 @@ def prepare(
     absent = tuple(name for name in names if name not in {host.name for host in hosts})
     progress(f"looking at {', '.join(names)} and their pods")
     seen = must_be_dead(session, state, hosts) if dead else must_be_same(session, state, hosts, group="workers")
+    network = networks.may_leave(session, [host.name for host in hosts], state) if hosts else Network()
     moving = pods_of(session, state, hosts)
     if not dead:
         may_move(moving, drain)
@@ -67,6 +70,7 @@ def prepare(
         drain=drain,
         max_unavailable=max_unavailable,
         warnings=_warnings(cluster, state, hosts, dead=dead),
+        network=network.leaves_work,
     )
     return plan.model_copy(update={"to_standby": to_standby})
 

@@ -55,5 +55,12 @@ def _addition(session: Session, new: Host, dead: Sequence[Host], progress: Calla
     voters, backends = looked.hosts_of("etcd's voters") - away, looked.hosts_of("backends of") - away
     stands = {new.name: add_master.standing(new, among.cluster, voters, backends)}
     return add_master.plan(
-        among.cluster, looked.state, [new], stands, voters=voters, allow_even=True, warnings=looked.warnings
+        among.cluster,
+        looked.state,
+        [new],
+        stands,
+        voters=voters,
+        allow_even=True,
+        warnings=looked.warnings,
+        living=looked.living,
     )

@@ -121,7 +121,7 @@ def _more(session: Session, state: ClusterState, sizing: Sizing, how: How, progr
     told = [f"{name} is passed over: {why}" for name, why in passed_over.items()]
     if sizing.short:
         told.append(f"{sizing.short} of {count} are missing: no more hosts on standby are fit")
-    plan = add_node.planned(session, state, chosen, examined.of(names))
+    plan = add_node.planned(session, state, chosen, examined.of(names), examined.living)
     return plan.model_copy(update={"sizing": sizing, "warnings": (*plan.warnings, *told)})
 
 

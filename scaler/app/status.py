@@ -114,6 +114,8 @@ def _put_together(
         seen = api.masters.get(master.name) or status_api.master_seen(master, late(SECONDS))
         servers = None if isinstance(running, ScalerError) else running.etcd_servers
         masters.append(seen.model_copy(update={"etcd_servers": servers}))
+    if isinstance(api.network, ScalerError):
+        unknown.append(Unknown(what=f"how the network ({settings.cni}) is set up", why=api.network.message))
     listed = {host.name for host in (*cluster.masters, *cluster.workers)}
     there = {node.name for node in nodes or ()}
     return Status(
@@ -124,7 +126,7 @@ def _put_together(
         api_why=api.why,
         told_by=api.told_by,
         version=api.version,
-        cni=settings.cni,
+        cni=api.network if isinstance(api.network, str) else settings.cni,
         proxy=_proxies(looks),
         hosts={name: look.away for name, look in looks.items()},
         nodes=nodes,

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scaler.app.asking import at_once
+from scaler.drivers import cni
+from scaler.drivers.cni import Doors
 from scaler.errors import ScalerError, UnreachableError
 from scaler.model.state import Node
 from scaler.model.status import DnsSeen, LeaseSeen, MasterSeen, NodeSeen, WorkloadSeen
@@ -35,6 +37,7 @@ class ApiLook:
     version: str = ""
     nodes: tuple[NodeSeen, ...] | ScalerError | None = None
     system: list[dict[str, Any]] | ScalerError | None = None
+    network: str | ScalerError | None = None
 
 
 def look(session: Session, seen: ApiLook) -> None:
@@ -52,9 +55,14 @@ def look(session: Session, seen: ApiLook) -> None:
         seen.nodes = seen.system = UnreachableError("no API server is ready")
         return
     seen.told_by, seen.version = ready[0], str(told[ready[0]])
-    reads = {"nodes": partial(_read, ways[ready[0]], ["nodes"]), "system": partial(_read, ways[ready[0]], _system())}
+    doors = Doors(cluster, ways[ready[0]], session.ssh, session.etcd)
+    reads: dict[str, Any] = {
+        "nodes": partial(_read, ways[ready[0]], ["nodes"]),
+        "system": partial(_read, ways[ready[0]], _system()),
+        "network": lambda: cni.of(cluster.settings.cni).read(doors).way,
+    }
     read = at_once(session.clock, reads, seconds=_READ_SECONDS + 0.5)
-    seen.system = read["system"]
+    seen.system, seen.network = read["system"], read["network"]
     nodes = read["nodes"]
     seen.nodes = nodes if isinstance(nodes, ScalerError) else tuple(_node(each) for each in nodes)
 

@@ -5,16 +5,20 @@ It reads, it changes nothing. Its one argument is JSON: paths, ports, networks, 
 
 import base64
 import glob
+import gzip
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
+
+PROGRAMS_IN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def text(path, default=""):
@@ -121,6 +125,48 @@ def cgroups():
     return 1, [words[0] for words in lines if words[-1] == "1"]
 
 
+def kernel_has(asked):
+    """For each module whether this kernel has it, by the symbol of its configuration: there, absent, or unknown.
+
+    Inside the kernel it shows in the configuration only; as a module it is loaded, or a file below /lib/modules.
+    """
+    release = platform.release()
+    settings = text("/boot/config-" + release)
+    try:
+        with gzip.open("/proc/config.gz", "rt") as file:
+            settings = file.read()
+    except (OSError, EOFError):
+        pass
+    inside = set(re.findall(r"^CONFIG_(\w+)=y$", settings, re.MULTILINE))
+    listed = "/lib/modules/%s/modules." % release
+    files = text(listed + "builtin") + "\n" + text(listed + "dep")
+    names = {os.path.basename(line.split(":")[0]).split(".")[0].replace("-", "_") for line in files.splitlines()}
+    found = {}
+    for name, symbol in asked.items():
+        there = symbol in inside or name in names or os.path.isdir("/sys/module/" + name)
+        known = bool(settings) or os.path.exists(listed + "dep")
+        found[name] = "there" if there else "absent" if known else "unknown"
+    return found
+
+
+def links():
+    """Every interface with its MTU and addresses, those of pods left out."""
+    try:
+        told = json.loads(output("ip", "-json", "addr", "show") or "[]")
+    except ValueError:
+        return []
+    pods = ("cni", "veth", "kube-", "cali", "lxc")
+    return [
+        {
+            "name": link["ifname"],
+            "mtu": link["mtu"],
+            "addresses": ["%s/%s" % (a["local"], a["prefixlen"]) for a in link.get("addr_info", []) if "local" in a],
+        }
+        for link in told
+        if "ifname" in link and not link["ifname"].startswith(pods)
+    ]
+
+
 def exists_or_holds(path):
     """A file that is there, or a directory with something in it."""
     return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
@@ -148,7 +194,7 @@ def main():
         n for n in os.listdir("/sys/class/net") if n != "lo" and not n.startswith(("cni", "veth", "kube-", "docker"))
     ]
     addresses = [w.split()[3].split("/")[0] for w in output("ip", "-o", "addr", "show").splitlines()]
-    containerd = shutil.which("containerd", path="/usr/local/bin:/usr/bin:/usr/sbin:/bin")
+    containerd = shutil.which("containerd", path=PROGRAMS_IN)
     print(
         json.dumps(
             {
@@ -179,12 +225,10 @@ def main():
                     line.split()[0] for line in output("ip", "route", "show", "table", "all").splitlines() if line
                 ],
                 "reach": [reach(endpoint, base64.b64decode(asked["ca"]).decode()) for endpoint in asked["endpoints"]],
-                "programs": [
-                    name
-                    for name in asked.get("programs", [])
-                    if shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-                ],
                 "resolv_conf": os.path.exists("/etc/resolv.conf"),
+                "modules": kernel_has(asked["modules"]),
+                "programs": [name for name in asked["programs"] if shutil.which(name, path=PROGRAMS_IN)],
+                "links": links(),
                 "time": time.time(),
             }
         )

@@ -24,6 +24,7 @@ class Running(Value):
     certificates: dict[str, tuple[str, ...]]
     quota: int = 0
     proxy_mode: str = ""
+    proxy_scheduler: str = ""
     proxy_version: str = ""
 
     @property

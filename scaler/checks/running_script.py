@@ -19,6 +19,9 @@ COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-schedul
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 NAMED = re.compile(r"[:=]\s*[\"']?(/[-._/A-Za-z0-9]+\.(?:crt|pem))")
 INLINE = re.compile(r"client-certificate-data:\s*[\"']?([A-Za-z0-9+/=]+)")
+# Of kube-proxy's configuration, which scaler and its like write as plain YAML: one key a line.
+MODE = re.compile(r"^mode:\s*[\"']?(\w*)", re.MULTILINE)
+SCHEDULER = re.compile(r"^ipvs:\s*\n(?:[ \t]+.*\n)*?[ \t]+scheduler:\s*[\"']?(\w*)", re.MULTILINE)
 QUOTA = re.compile(r"quota-backend-bytes[:=]\s*(\d+)")
 LARGEST = 1 << 18
 
@@ -94,6 +97,21 @@ def proxy_mode():
         return ""
 
 
+def option(argv, flag):
+    """Return the last value of a flag, in either spelling."""
+    found = [word.partition("=")[2] for word in argv if word.startswith(flag + "=")]
+    found += [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == flag]
+    return found[-1] if found else ""
+
+
+def proxy_told(argv):
+    """Return mode and scheduler that kube-proxy was started with: its configuration wins over its flags."""
+    text = text_of(option(argv, "--config"))
+    if text:
+        return ((MODE.findall(text) or [""])[0], (SCHEDULER.findall(text) or [""])[0])
+    return option(argv, "--proxy-mode"), option(argv, "--ipvs-scheduler")
+
+
 def version(pid):
     try:
         said = subprocess.run(
@@ -118,6 +136,7 @@ def main():
         if name == "kube-proxy":
             proxy_version = version(pid)
     components = {name: argv for name, _, argv in running}
+    wanted_mode, scheduler = proxy_told(components.get("kube-proxy", []))
     if "etcd" in components and asked["etcd"]:
         try:
             found["127.0.0.1:2379"] = [shown("127.0.0.1", 2379, *asked["etcd"])]
@@ -127,7 +146,8 @@ def main():
         "components": components,
         "certificates": found,
         "quota": quota,
-        "proxy_mode": proxy_mode() if "kube-proxy" in components else "",
+        "proxy_mode": proxy_mode() or wanted_mode,
+        "proxy_scheduler": scheduler,
         "proxy_version": proxy_version,
     }
     print(json.dumps(answer))

@@ -45,6 +45,10 @@ def up(
     vip: Annotated[
         bool, typer.Option("--vip", help="Keepalived moves an address, that of the API, between the load balancers.")
     ] = False,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A variable of the inventory, like cni_routing=bgp-mesh."),
+    ] = None,
     output: Format = Output.text,
 ) -> None:
     """Make the lab, or what is missing of it: base image, binaries, hosts, inventory. Takes root.
@@ -56,12 +60,13 @@ def up(
         from scaler.lab import binaries, inventory, lab, layout, roles
 
         shape = roles.Shape(masters, loadbalancers, workers, etcd, loadbalancer or Balancer.haproxy, vip)
-        inventory.must_agree(layout.Lab(name), balancer=loadbalancer, vip=vip)
+        given = inventory.variables(variables or ())
+        inventory.must_agree(layout.Lab(name), balancer=loadbalancer, vip=vip, given=given)
         store = cache_dir() / "store"
         versions = binaries.fill(store, progress=report.say)
         wanted = shape.names()
         hosts = lab.up(name, wanted, cache=cache_dir(), progress=report.say)
-        directory = inventory.write(layout.Lab(name), hosts, store, versions, shape)
+        directory = inventory.write(layout.Lab(name), hosts, store, versions, shape, given)
         data = {"inventory": str(directory), "hosts": {host.name: str(host.address) for host in hosts}}
         report.result(data, lambda: typer.echo(f"lab {name} is up: {', '.join(wanted)}; inventory in {directory}"))
 

@@ -22,6 +22,7 @@ from scaler.model.etcd import (
     HashKv,
     Member,
     Members,
+    Range,
     SnapshotStatus,
     Status,
 )
@@ -93,6 +94,9 @@ class Etcd(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete one key."""
+
+    def read(self, prefix: str) -> dict[str, str]:
+        """Return the values of all keys that begin with ``prefix``."""
 
     def without(self, hosts: Iterable[Host]) -> Etcd:
         """Return the same etcd, asked on none of ``hosts``."""
@@ -182,6 +186,11 @@ class Etcdctl:
     def delete(self, key: str) -> None:
         """Delete one key."""
         self._call(["del", key])
+
+    def read(self, prefix: str) -> dict[str, str]:
+        """Return the values of all keys that begin with ``prefix``."""
+        told = self._told(Range, self._call(["get", prefix, "--prefix"]))
+        return {each.key.decode(): each.value.decode() for each in told.pairs}
 
     def without(self, hosts: Iterable[Host]) -> Etcdctl:
         """Return the same etcd, asked on none of ``hosts``: a member that was removed answers nothing any more."""

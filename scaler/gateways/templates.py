@@ -21,6 +21,7 @@ def environment() -> jinja2.Environment:
     )
     env.tests["version_with_flag"] = versions.has_flag
     env.tests["version_with_field"] = versions.has_field
+    env.tests["version_needing_gate"] = versions.needs_gate
     return env
 
 

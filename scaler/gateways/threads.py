@@ -19,10 +19,13 @@ _Task = tuple["Future[Any]", "Callable[[], Any]"]
 
 
 class Threads:
-    """A pool as that of concurrent.futures; but an interruption leaves it at once, and so does the process' end."""
+    """A pool as that of concurrent.futures; but an interruption leaves it at once, and so does the process' end.
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
+    With ``leaves`` nobody waits for what is not done when the pool ends: whatever was needed has been got.
+    """
+
+    def __init__(self, at_once: int, *, leaves: bool = False) -> None:
+        self._at_once, self._leaves = at_once, leaves
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
@@ -32,7 +35,7 @@ class Threads:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Wait for what was submitted, unless this is an interruption: then what has not begun never does."""
-        aborted = kind is not None and not issubclass(kind, Exception)
+        aborted = self._leaves or (kind is not None and not issubclass(kind, Exception))
         if aborted:
             self._drop()
         self._end()

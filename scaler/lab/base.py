@@ -27,11 +27,11 @@ USERS = {"ops": 1000, "nosudo": 1001}
 _PACKAGES = """
     systemd systemd-sysv dbus openssh-server sudo python3 iproute2 iptables kmod ca-certificates procps iputils-ping
     containerd runc containernetworking-plugins haproxy nginx-light libnginx-mod-stream keepalived
-    socat conntrack ipset ebtables ethtool nftables libfaketime
+    bird2 socat conntrack ipset ebtables ethtool nftables libfaketime
 """
 
 _UNITS_OFF = """
-    containerd haproxy nginx keepalived apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+    bird containerd haproxy nginx keepalived apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
     e2scrub_all.timer e2scrub_reap fstrim.timer
 """
 

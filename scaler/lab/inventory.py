@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import jinja2
@@ -20,13 +22,24 @@ if TYPE_CHECKING:
     from scaler.lab.host import Host
     from scaler.lab.layout import Lab
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 API_PORT = 6443
 # Where masters are the load balancers, their API servers have the other port.
 SHARED_API_PORT = 8443
 
 
-def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, str], shape: Shape) -> Path:
-    """Write ``<lab>/inventory`` unless it is there, and put hosts it does not know on standby; return its directory."""
+def write(
+    lab: Lab,
+    hosts: Sequence[Host],
+    store: Path,
+    versions: Mapping[str, str],
+    shape: Shape,
+    given: Mapping[str, str] = NOTHING,
+) -> Path:
+    """Write ``<lab>/inventory`` unless it is there, and put hosts it does not know on standby; return its directory.
+
+    ``given`` are variables, as YAML, that come in place of the lab's own or beside them.
+    """
     directory = lab.inventory
     _manifest(directory / "binaries.sha256", store)
     if (directory / "hosts.yml").exists():
@@ -64,16 +77,42 @@ def write(lab: Lab, hosts: Sequence[Host], store: Path, versions: Mapping[str, s
     )
     # The hosts' file comes last: an inventory that has it is whole.
     for name in ("group_vars/all.yml", "hosts.yml"):
-        write_atomically(directory / name, env.get_template(f"{name}.j2").render(**values).encode())
+        text = env.get_template(f"{name}.j2").render(**values)
+        write_atomically(directory / name, (_with(text, given) if name != "hosts.yml" else text).encode())
     return directory
 
 
-def must_agree(lab: Lab, *, balancer: Balancer | None, vip: bool) -> None:
+def variables(words: Sequence[str]) -> dict[str, str]:
+    """Return the variables that an operator gave, each as NAME=VALUE."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not re.fullmatch(r"[a-z_]+", name):
+            raise InputError(f"--set {word}: not NAME=VALUE", hint="docs/reference/inventory.md has the variables")
+        found[name] = value
+    return found
+
+
+def _with(text: str, given: Mapping[str, str]) -> str:
+    """Return ``text`` with variables put in place of those of their names, or at its end."""
+    for name, value in given.items():
+        line = f"{name}: {value}"
+        there = re.compile(rf"^{name}:.*$", re.MULTILINE)
+        # A backslash in a replacement would mean something else.
+        text = there.sub(line.replace("\\", r"\\"), text) if there.search(text) else f"{text}{line}\n"
+    return text
+
+
+def must_agree(lab: Lab, *, balancer: Balancer | None, vip: bool, given: Mapping[str, str] = NOTHING) -> None:
     """Refuse what is asked for and is not in the inventory that the lab has already, since that is never made anew."""
     path = lab.inventory / "group_vars" / "all.yml"
     if not (lab.inventory / "hosts.yml").exists():
         return
     told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    for name, value in given.items():
+        if told.get(name) != YAML(typ="safe", pure=True).load(value):
+            has = f"{name}: {told.get(name, 'not set')}"
+            raise InputError(f"lab {lab.name} is there already, with {has} ({path})", hint="take it down first")
     known = told.get("loadbalancer", Balancer.haproxy)
     if (balancer and balancer != known) or (vip and not told.get("vip")):
         has = f"loadbalancer {known}, {'a' if told.get('vip') else 'no'} vip"

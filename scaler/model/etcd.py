@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from scaler.model.state import Told
 
@@ -142,3 +142,16 @@ class EtcdState(Told):
     def at(self, peer_url: str) -> Member | None:
         """Return the member with exactly this peer URL."""
         return next((m for m in self.members if peer_url in m.peer_urls), None)
+
+
+class KeyValue(Told):
+    """A key and its value, base64 in etcdctl's JSON."""
+
+    key: Base64Bytes
+    value: Base64Bytes = b""
+
+
+class Range(Told):
+    """The answer of ``get --prefix``."""
+
+    pairs: tuple[KeyValue, ...] = Field(default=(), alias="kvs")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from scaler.model.base import Value
 
 
@@ -26,6 +30,14 @@ class Reach(Value):
     endpoint: str
     error: str = ""
     version: str = ""
+
+
+class Link(Value):
+    """A network interface: its MTU, and its addresses with their prefixes."""
+
+    name: str
+    mtu: int
+    addresses: tuple[str, ...] = ()
 
 
 class HostFacts(Value):
@@ -58,7 +70,19 @@ class HostFacts(Value):
     routes: tuple[str, ...]
     reach: tuple[Reach, ...]
     resolv_conf: bool
+    modules: dict[str, Literal["there", "absent", "unknown"]] = Field(default={})
     programs: tuple[str, ...] | None = None
+    links: tuple[Link, ...] = ()
+
+    def link_of(self, address: str) -> Link | None:
+        """Return the interface that has ``address``."""
+        return next((link for link in self.links if any(a.partition("/")[0] == address for a in link.addresses)), None)
+
+    def with_prefix(self, address: str) -> str:
+        """Return ``address`` with its prefix as it stands on the host, alone where it is on none of its interfaces."""
+        link = self.link_of(address)
+        own = link.addresses if link else ()
+        return next((told for told in own if told.partition("/")[0] == address), address)
 
     def clock_offset(self, before: float, after: float) -> tuple[float, float]:
         """Return how far the host's clock is ahead in seconds, and how exactly that is known."""

@@ -95,6 +95,10 @@ class Settings(Value):
     cluster_domain: Domain = "cluster.local"
     cni: Word = "routed"
     cni_plugins_version: Version | None = None
+    cni_routing: Literal["static", "bgp-mesh", "bgp-reflector"] = "static"
+    cni_as_number: int = Field(default=64512, ge=1, le=4294967294)
+    kube_proxy_mode: Literal["", "iptables", "ipvs", "nftables", "none"] = ""
+    kube_proxy_ipvs_scheduler: Word | Literal[""] = ""
     runtime_source: Literal["store", "distribution"] = "distribution"
     containerd_version: Version | None = None
     runc_version: Version | None = None

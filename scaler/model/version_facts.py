@@ -21,6 +21,7 @@ class Row(Value):
     """What becomes of one flag, field, gate, value or version of an API; the head of the file explains the words."""
 
     since: str = ""
+    opened: str = ""
     deprecated: str = ""
     changed: str = ""
     removed: str = ""

@@ -64,6 +64,12 @@ def has_field(version: str, kind: str, field: str) -> bool:
     return knows_field(kind, field) and (not parent or has_field(version, kind, parent))
 
 
+def needs_gate(version: str, gate: str) -> bool:
+    """Tell whether ``version`` has what ``gate`` opens, and has it closed unless told otherwise."""
+    row = facts().gates[gate]
+    return there(version, row) and not reached(version, row.opened)
+
+
 def knows_field(kind: str, field: str) -> bool:
     """Tell whether any version knows ``field``; of a kind whose fields are not all told here, every one may be."""
     told = facts().kinds[kind]

@@ -36,6 +36,17 @@ class Drain(Value):
     keep_cordon: bool = False
 
 
+class Living(Value):
+    """What the cluster that lives decides for those that join or leave.
+
+    ``follows`` are variables of the roles that a new node takes from the old ones; ``works`` says that the network has
+    something to make, or to take away, in its own API, or a proof of its own.
+    """
+
+    follows: dict[str, str] = Field(default={})
+    works: bool = False
+
+
 class Seen(Value):
     """A host as the plan saw it: what has another uid or machine ID since is another one's, and is left alone.
 
@@ -99,8 +110,9 @@ class Plan(AnyPlan):
 
     ``makes`` is the group that hosts come into, empty where they stay in theirs; ``leaves`` the one that they go out
     of, in a plan that takes hosts away; ``joins`` are those of ``hosts`` that come in all the same, in a plan that
-    replaces one by another. ``allow_even`` is the operator's own word. With ``to_standby`` hosts that leave wait for
-    work again, and keep what they need for it. ``sizing`` is the number that was asked for, where no hosts were named.
+    replaces one by another. ``allow_even`` is the operator's own word; ``follows`` are variables that new nodes take
+    from those that live. With ``to_standby`` hosts that leave wait for work again, and keep what they need for it.
+    ``sizing`` is the number that was asked for, where no hosts were named.
     """
 
     hosts: tuple[Host, ...]
@@ -110,6 +122,7 @@ class Plan(AnyPlan):
     joins: tuple[NodeName, ...] = ()
     dead: tuple[NodeName, ...] = ()
     allow_even: bool = False
+    follows: dict[str, str] = Field(default={})
     to_standby: bool = False
     sizing: Sizing | None = None
     seen: dict[NodeName, Seen] = Field(default={})

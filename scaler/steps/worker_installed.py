@@ -29,8 +29,8 @@ class WorkerInstalled:
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
-        del plan
-        roles = [role for role in roles_of(PLAYBOOK) if _acts(role, settings)]
+        mode = plan.follows.get("kube_proxy_mode", settings.kube_proxy_mode)
+        roles = [role for role in roles_of(PLAYBOOK) if _acts(role, settings, mode)]
         binaries = ", ".join(f"{b.name} {b.version}" for b in worker_binaries(settings))
         return [f"write {binaries}", f"write configuration of, and start: {', '.join(roles)}"]
 
@@ -50,10 +50,12 @@ class WorkerInstalled:
             raise StepError(f"{host.name} could not be cleaned: {failures[host.name]}")
 
 
-def _acts(role: str, settings: Settings) -> bool:
+def _acts(role: str, settings: Settings, proxy_mode: str) -> bool:
     acting = set(cni.of(settings.cni).roles)
     others = {role for driver in found("cni").values() for role in driver.roles} - acting
     idle = {
+        "bird": settings.cni_routing == "static",
+        "kube_proxy": proxy_mode == "none",
         "kube_lb": settings.loadbalancer != "local",
         "images": not settings.images,
         "cni_plugins": settings.cni_plugins_version is None,
@@ -70,6 +72,8 @@ def _variables(world: World, host: Host) -> dict[str, Any]:
         "ca": sha256(directory / "ca.crt"),
     }
     return {
+        # As the nodes have it that live; an inventory that says something else was refused.
+        **world.plan.follows,
         "scaler_fresh": host.name in world.fresh,
         "node_name": host.name,
         "node_ip": host.address,

@@ -2,13 +2,15 @@
 """Keep one route for each other node's pods: its pod CIDR by its InternalIP, as the API's Nodes say.
 
 It lists and watches Nodes with kube-proxy's credentials (system:node-proxier may), so a node that joins or leaves is
-routed to within a second, and no other host has to be touched for it.
+routed to within a second, and no other host has to be touched for it. With --routing bgp-mesh or bgp-reflector it makes
+no routes but tells BIRD who its neighbours are: every node, or the nodes with the label of reflectors.
 """
 
 import argparse
 import base64
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -16,6 +18,10 @@ import tempfile
 import time
 import urllib.parse
 
+NEIGHBOURS = "/run/pod-routes/neighbours.conf"
+CONTROL = "/run/pod-bird/bird.ctl"
+# Kubelets may not give themselves a label of this prefix (NodeRestriction).
+REFLECTOR = "node-restriction.kubernetes.io/route-reflector"
 # A number that no routing daemon has (see /etc/iproute2/rt_protos), so that our routes are told from others.
 PROTOCOL = "197"
 
@@ -39,10 +45,11 @@ def connect(kubeconfig):
 
 
 def route_of(node):
-    """Return (pod CIDR, InternalIP) of ``node``, None while either is missing."""
+    """Return (pod CIDR, InternalIP, whether it is a reflector) of ``node``, None while a part is missing."""
     addresses = [a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"]
     cidr = node.get("spec", {}).get("podCIDR")
-    return (cidr, addresses[0]) if cidr and addresses else None
+    reflects = REFLECTOR in node["metadata"].get("labels", {})
+    return (cidr, addresses[0], reflects) if cidr and addresses else None
 
 
 def ip(*argv):
@@ -68,8 +75,58 @@ def settle(wanted):
             ip("del", cidr, "proto", PROTOCOL)
 
 
-def follow(kubeconfig, own):
+def neighbours(nodes, own, arguments):
+    """Return BIRD's part about this node's own pods and its neighbours, from whom it takes their own pods' route only.
+
+    A reflector tells its clients' routes on, and what another reflector tells it may be anybody's.
+    """
+    mine = nodes.get(own)
+    if mine is None:
+        return ""
+    parts = ["protocol static own {\n  ipv4;\n  route %s blackhole;\n}\n" % mine[0]]
+    mesh = arguments.routing == "bgp-mesh"
+    for name in sorted(nodes):
+        known = nodes[name]
+        if name == own or known is None or not (mesh or mine[2] or known[2]):
+            continue
+        cidr, address, reflects = known
+        told = ["  neighbor %s as %d;" % (address, arguments.as_number)]
+        if not mesh and not reflects:
+            told.append("  rr client;")
+        if mesh or not reflects:
+            told.append("  ipv4 { import where net = %s; };" % cidr)
+        symbol = "node_" + address.replace(".", "_")
+        parts.append("# %s\nprotocol bgp %s from neighbour {\n%s\n}\n" % (name, symbol, "\n".join(told)))
+    return "\n".join(parts)
+
+
+def tell(text, birdc):
+    """Put the neighbours' file in place and have BIRD read it; a BIRD that does not run reads it when it starts."""
+    try:
+        with open(NEIGHBOURS) as file:
+            if file.read() == text:
+                return
+    except OSError:
+        pass
+    with open(NEIGHBOURS + ".new", "w") as file:
+        file.write(text)
+    os.rename(NEIGHBOURS + ".new", NEIGHBOURS)
+    for _ in range(10):
+        if not os.path.exists(CONTROL):
+            return
+        done = subprocess.run([birdc, "-s", CONTROL, "configure"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode == 0 and b"Reconfig" in done.stdout:
+            return
+        # Between its start and its first question it does not answer.
+        print("birdc configure:", done.stdout.decode().strip(), file=sys.stderr, flush=True)
+        time.sleep(0.5)
+    os.remove(NEIGHBOURS)
+    raise OSError("BIRD does not take its neighbours")
+
+
+def follow(arguments):
     """List Nodes, then follow their changes until the server ends the watch."""
+    kubeconfig, own = arguments.kubeconfig, arguments.node
     api = connect(kubeconfig)
     api.request("GET", "/api/v1/nodes")
     answer = api.getresponse()
@@ -83,10 +140,13 @@ def follow(kubeconfig, own):
     stream = watch.getresponse()
     before = None
     while True:
-        wanted = dict(r for name, r in nodes.items() if r and name != own)
-        if wanted != before:
+        bgp = arguments.routing != "static"
+        wanted = {} if bgp else {r[0]: r[1] for name, r in nodes.items() if r and name != own}
+        if before is None or wanted != before:
             settle(wanted)
             before = wanted
+        if bgp:
+            tell(neighbours(nodes, own, arguments), arguments.birdc)
         line = stream.readline()
         if not line:
             return
@@ -102,15 +162,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--node", default="")
     parser.add_argument("--kubeconfig", default="")
+    parser.add_argument("--routing", default="static")
+    parser.add_argument("--as-number", type=int, default=64512)
+    parser.add_argument("--birdc", default="/usr/sbin/birdc")
     parser.add_argument("--clean", action="store_true")
     arguments = parser.parse_args()
     if arguments.clean:
         settle({})
+        if os.path.exists(NEIGHBOURS):
+            os.remove(NEIGHBOURS)
         subprocess.run(["ip", "link", "delete", "cni0"], stderr=subprocess.DEVNULL)
         return
     while True:
         try:
-            follow(arguments.kubeconfig, arguments.node)
+            follow(arguments)
         except (OSError, ValueError, http.client.HTTPException) as e:
             print("the API server:", e or type(e).__name__, file=sys.stderr, flush=True)
             time.sleep(2)

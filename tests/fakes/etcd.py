@@ -60,6 +60,7 @@ class FakeEtcd:
     history: list[tuple[int, int]] = field(default_factory=list)
     led_by: str = ""
     deleted: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
     left_out: set[str] = field(default_factory=set)
 
     @classmethod
@@ -173,6 +174,10 @@ class FakeEtcd:
     def delete(self, key: str) -> None:
         self._change()
         self.deleted.append(key)
+
+    def read(self, prefix: str) -> dict[str, str]:
+        self._answer()
+        return {key: value for key, value in self.keys.items() if key.startswith(prefix)}
 
     def without(self, hosts: Iterable[Host]) -> FakeEtcd:
         self.left_out |= {host.name for host in hosts}

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scaler.app.session import Session
 from scaler.checks.preflight import disk, kernel
+from scaler.model.network import MODULES, PROGRAMS
 from tests.fakes.etcd import FakeMemberDoor
 from tests.fakes.kubelets import FakeKubelets
+from tests.fakes.ssh import FakeMachine
 from tests.fakes.world import Fakes
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ def facts(host: Host, **more: Any) -> dict[str, Any]:
         "routes": ["default", "10.0.0.0/24"],
         "reach": [],
         "resolv_conf": True,
+        "modules": dict.fromkeys(MODULES, "there"),
+        "programs": list(PROGRAMS),
+        "links": [
+            {"name": "lo", "mtu": 65536, "addresses": ["127.0.0.1/8"]},
+            {"name": "eth0", "mtu": 1500, "addresses": [f"{host.address}/24"]},
+        ],
     }
     return {**told, **more}
 
@@ -114,6 +122,7 @@ def session(directory: Path, new: Sequence[Host], **more: Any) -> FakeSession:
         fakes.ssh.machines[each.name].facts = facts(each)
     fakes.kube.add_node("m1", address="10.0.0.1", cidr="10.244.100.0/24")
     fakes.kube.add_node("w1", address="10.0.0.2", cidr="10.244.101.0/24")
+    fakes.ssh.machines |= {name: FakeMachine({}) for name in ("m1", "w1") if name not in fakes.ssh.machines}
     made = FakeSession(
         cluster=fakes.world.cluster,
         ssh=cast("Any", fakes.ssh),

@@ -29,11 +29,19 @@ class FakeMachine:
     log: str = "kubelet: a line of its log"
     # Bytes that its etcd has sent to storage.
     stored: int = 0
+    proxy_mode: str = "iptables"
+    proxy_scheduler: str = ""
     restarted: Callable[[], Said] = lambda: Said(0, "", "")
 
     def listed(self, path: str) -> Said:
         names = [each.removeprefix(f"{path}/") for each in self.files if each.startswith(f"{path}/")]
         return Said(0 if names else 2, "".join(f"{name}\n" for name in names), "")
+
+    def runs(self) -> Said:
+        """Tell what runs, as far as a join asks."""
+        components: dict[str, list[str]] = {"kube-proxy": []} if "kube-proxy.service" in self.running else {}
+        told = {"components": components, "certificates": {}, "proxy_mode": self.proxy_mode if components else ""}
+        return Said(0, json.dumps({**told, "proxy_scheduler": self.proxy_scheduler}), "")
 
     def stop(self, units: Sequence[str]) -> Said:
         """Stop units, unless it is ``stubborn``, which is then what it says."""
@@ -79,7 +87,7 @@ class FakeSsh:
                 return machine.listed(path)
             case ["sh", "-c", script, "stop", *units] if "disable --now" in script:
                 return machine.stop(units)
-            case ["systemctl", "enable", "--now", *units]:
+            case ["sh", "-c", script, "start", *units] if "enable --now" in script:
                 machine.running |= set(units)
                 return Said(0, "", "")
             case ["containerd", "--version"] | ["find", *_]:
@@ -91,6 +99,8 @@ class FakeSsh:
                 return Said(0, f"{machine.stored}\n", "")
             case ["sh", "-c", script] if "systemctl restart kubelet" in script:
                 return machine.restarted()
+            case [_, "-c", script, _] if "proxyMode" in script:
+                return machine.runs()
             case [_, "-", _] if stdin:
                 return self._probe(machine)
         raise AssertionError(f"nothing of a fake machine's: {argv}")

@@ -41,6 +41,8 @@ FILES = [
     "kube-proxy/config.yaml",
     "kube-apiserver/audit-policy.yaml",
     "kube-apiserver/kube-apiserver.env",
+    "bird/bird.conf",
+    "bird/pod-bird.service",
     "containerd/config.toml",
     "containerd/containerd.service",
     "etcd/etcd.yaml",
@@ -59,11 +61,14 @@ FILES = [
 CASES = [(file, minor) for file in FILES for minor in (AXES[file][1] if file in AXES else MINORS)]
 VALUES: dict[str, Any] = {
     "bin_dir": "/usr/local/bin",
+    "bird_dir": "/usr/sbin",
     "cgroup_driver": "systemd",
     "cluster_dns": "10.96.0.10",
     "cluster_domain": "cluster.local",
     "cluster_name": "prod",
+    "cni_as_number": 64512,
     "cni_bin_dir": "/opt/cni/bin",
+    "cni_routing": "static",
     "containerd_restrict_oom_score_adj": False,
     "etcd_initial_cluster": "m1=https://10.0.0.1:2380",
     "etcd_initial_cluster_state": "new",
@@ -83,7 +88,8 @@ VALUES: dict[str, Any] = {
     "kube_lb_maxconn": 4000,
     "kube_proxy_conntrack_max_per_core": 32768,
     "kube_proxy_conntrack_min": 131072,
-    "kube_proxy_mode": "iptables",
+    "kube_proxy_ipvs_scheduler": "",
+    "kube_proxy_mode": "",
     "kubelet_environment": ["AWS_EC2_METADATA_DISABLED=true"],
     "kubelet_max_pods": 110,
     "kubelet_status_seconds": 4,
@@ -117,9 +123,9 @@ def place(file: str, minor: str) -> Path:
     return GOLDEN / (f"{file.partition('/')[0]}-{minor}" if file in AXES else minor) / file
 
 
-def rendered(file: str, minor: str) -> str:
+def rendered(file: str, minor: str, **changes: Any) -> str:
     versions_told = {"kubernetes_version": "1.20.0", "etcd_version": "3.4.0", "containerd_version": ""}
-    return render(f"{file}.j2", **{**VALUES, **versions_told, axis(file)[0]: f"{minor}.0"})
+    return render(f"{file}.j2", **{**VALUES, **versions_told, axis(file)[0]: f"{minor}.0", **changes})
 
 
 def golden(file: str, minor: str) -> Path | None:
@@ -205,6 +211,25 @@ def test_lint_has_nothing_to_say_of_what_is_rendered_for_a_version(name: str, mi
     known = {"--container-runtime"} if minor in {"1.24", "1.25", "1.26"} else set()
     assert [f.message for f in found if f.message.split()[0] not in known] == []
     assert len(component.flags) > 1
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("mode", ["", "iptables", "ipvs", "nftables"])
+def test_kube_proxy_is_told_its_mode_with_what_that_takes(mode: str, minor: str) -> None:
+    text = rendered("kube-proxy/config.yaml", minor, kube_proxy_mode=mode)
+    told = YAML(typ="safe", pure=True).load(text)
+    assert told["mode"] == (mode or "iptables")
+    assert told.get("ipvs") == ({"scheduler": "rr"} if mode == "ipvs" else None)
+    gated = mode == "nftables" and minor in {"1.29", "1.30"}
+    assert told.get("featureGates") == ({"NFTablesProxyMode": True} if gated else None)
+
+
+@pytest.mark.parametrize("routing", ["bgp-mesh", "bgp-reflector"])
+def test_routes_are_followed_for_bird_where_it_tells_them(routing: str) -> None:
+    unit = rendered("routed/pod-routes.service", "1.20", cni_routing=routing)
+    assert f"--routing={routing} --as-number=64512 --birdc=/usr/sbin/birdc\n" in unit
+    assert "RuntimeDirectory=pod-routes\n" in unit
+    assert "--routing" not in rendered("routed/pod-routes.service", "1.20")
 
 
 @pytest.mark.parametrize("minor", MINORS)

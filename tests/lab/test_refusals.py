@@ -205,7 +205,7 @@ def test_a_plan_changes_nothing(cluster: Cluster) -> None:
     done = cluster.scaler("add-node", *THREE, "--cluster", NAME, "--plan")
     assert done.status == 0, done.err
     assert f"Plan: add-node on cluster {NAME}" in done.out
-    assert "not touched: no other host is contacted" in done.out.lower()
+    assert "not touched: no other host is changed" in done.out.lower()
     assert state_of(cluster) == before
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scaler.model.facts import HostFacts, Reach, Space
+from scaler.model.facts import HostFacts, Link, Reach, Space
 from scaler.model.inventory import Cluster, Connection, Host, Settings
+from scaler.model.network import MODULES, PROGRAMS
 from scaler.model.state import ClusterState, Node
 
 SETTINGS: dict[str, Any] = {
@@ -86,5 +87,8 @@ def facts(**changes: Any) -> HostFacts:
         "routes": ("default", "192.0.2.0/24"),
         "reach": (Reach(endpoint="192.0.2.10:6443"), Reach(endpoint="192.0.2.11:6443")),
         "resolv_conf": True,
+        "modules": dict.fromkeys(MODULES, "there"),
+        "programs": tuple(PROGRAMS),
+        "links": (Link(name="eth0", mtu=1500, addresses=("192.0.2.31/24",)),),
     }
     return HostFacts(**{**good, **changes})

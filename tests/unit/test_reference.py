@@ -133,7 +133,7 @@ def test_no_check_is_explained_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize("name", sorted(drivers.found("cni")))
 def test_every_cni_driver_has_its_heading(name: str) -> None:
-    assert f"`{name}`" in _sections("inventory.md")
+    assert f"`{name}`" in _sections("cni.md")
 
 
 @pytest.mark.parametrize("name", sorted(drivers.found("lb")))

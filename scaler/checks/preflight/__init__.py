@@ -9,6 +9,8 @@ from scaler.checks import found
 from scaler.model.base import Value
 from scaler.model.facts import HostFacts
 from scaler.model.inventory import Cluster, Host
+from scaler.model.network import Network
+from scaler.model.proxy import Living
 from scaler.model.state import ClusterState
 
 
@@ -23,7 +25,7 @@ class Finding(Value):
 
 
 class Subject(NamedTuple):
-    """One host under examination, and all it is compared with."""
+    """One host under examination, and all it is compared with; ``living`` is how Services are forwarded there."""
 
     host: Host
     facts: HostFacts
@@ -33,6 +35,8 @@ class Subject(NamedTuple):
     others: tuple[tuple[Host, HostFacts], ...]
     ca_digest: str
     becomes: Literal["workers", "masters", "etcd"] = "workers"
+    network: Network = Network()
+    living: Living = Living()
 
     @property
     def has_member(self) -> bool:

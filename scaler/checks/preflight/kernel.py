@@ -44,9 +44,9 @@ def _old(subject: Subject) -> Iterator[Told]:
     elif facts.cgroup == 1 and reached(version, table.cgroup_v1["maintenance"]):
         refused = table.cgroup_v1["refused"]
         yield Told(f"has cgroup v1, which kubelets refuse from {refused} on", _BOOT, warning=True)
-    mode = subject.host.variables.get("kube_proxy_mode", "iptables")
     for row in table.kernels:
-        fits = row.cgroup in {None, facts.cgroup} and row.mode in {"", mode} and reached(version, row.since)
+        # What a mode of kube-proxy asks for is judged with that mode.
+        fits = row.cgroup in {None, facts.cgroup} and not row.mode and reached(version, row.since)
         if fits and versions.parts(facts.kernel) and versions.parts(facts.kernel) < versions.parts(row.below):
             remedy = f"use kernel {row.below} or newer"
             yield Told(f"has kernel {facts.kernel}: {row.why}", remedy, warning=row.effect != "fatal")

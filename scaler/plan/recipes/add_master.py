@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from scaler.model.inventory import Cluster, Host
     from scaler.model.state import ClusterState
+    from scaler.plan.plan import Living
 
 REHEARSAL = ("etcd_steady", "etcd_snapshot", "master_staged", "balancers_rehearsed", "apiserver_rehearsed")
 MEMBER = ("learner_added", "learner_started", "learner_caught_up", "member_promoted")
@@ -65,11 +66,12 @@ def plan(
     voters: Collection[str],
     allow_even: bool,
     warnings: Sequence[str] = (),
+    living: Living = add_node.NOTHING,
 ) -> Plan:
     """Return the plan that makes masters of ``hosts``, one after the other; empty where all of them are there."""
     changing = [host for host in hosts if stands[host.name] is not Standing.PRESENT]
     told = aloud([h.name for h in changing], voters, allow_even=allow_even) if cluster.own_etcd else []
-    steps = [step for host in changing for step in _steps(host, cluster, state, stands[host.name])]
+    steps = [step for host in changing for step in _steps(host, cluster, state, stands[host.name], living)]
     return Plan(
         change="add-master",
         cluster=cluster.name,
@@ -84,16 +86,21 @@ def plan(
         on_failure="undo",
         allow_even=allow_even,
         makes="masters",
+        follows=living.follows,
     )
 
 
-def _steps(host: Host, cluster: Cluster, state: ClusterState, stands: Standing) -> list[StepSpec]:
+def _steps(host: Host, cluster: Cluster, state: ClusterState, stands: Standing, living: Living) -> list[StepSpec]:
     rehearsal = REHEARSAL if cluster.own_etcd else tuple(name for name in REHEARSAL if name != "etcd_snapshot")
     before = (*rehearsal, *(MEMBER if cluster.own_etcd else ())) if stands is Standing.NEW else ()
     node = add_node.standing(host, cluster, state)
     joined = node in {add_node.Standing.ADOPTED, add_node.Standing.PRESENT}
-    its_node = ("join_verified",) if joined else tuple(n for n in add_node.STEPS if n != "inventory_written")
+    its_node = ("join_verified",) if joined else _joining(living)
     return [StepSpec(step=name, hosts=(host.name,)) for name in (*before, *SERVICE, *its_node, *END)]
+
+
+def _joining(living: Living) -> tuple[str, ...]:
+    return tuple(name for name in add_node.steps(network=living.works) if name != "inventory_written")
 
 
 def aloud(new: Sequence[str], voters: Collection[str], *, allow_even: bool) -> list[str]:

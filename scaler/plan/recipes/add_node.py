@@ -1,9 +1,10 @@
 """Add workers: all in one batch, each on its own.
 
-    register the Node (cordoned) → credentials → files and units → kubelet joins → proof → open → inventory
+    register the Node (cordoned) → credentials → files and units → kubelet joins → [network] → proof → open → inventory
 
 The Node is made before its kubelet starts and stays cordoned until it is proven: its pod CIDR is known from the
-beginning, and no workload meets a node that nobody has tried.
+beginning, and no workload meets a node that nobody has tried. The network has a step only where it has an API, or
+daemons, of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import PreflightError
 from scaler.plan import pod_cidrs
-from scaler.plan.plan import Plan, StepSpec
+from scaler.plan.plan import Living, Plan, StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,9 @@ STEPS = (
     "nodes_opened",
     "inventory_written",
 )
+NETWORK = "network_joined"
 ADOPTION = ("join_verified", "inventory_written")
+NOTHING = Living()
 
 
 class Standing(Enum):
@@ -76,7 +79,20 @@ def _same_and_ready(host: Host, node: Node) -> None:
         )
 
 
-def plan(cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnings: Iterable[str] = ()) -> Plan:
+def steps(*, network: bool) -> tuple[str, ...]:
+    """Return the steps of a node that joins; with ``network`` that of its network too."""
+    before = STEPS.index("join_verified")
+    return (*STEPS[:before], *([NETWORK] if network else []), *STEPS[before:])
+
+
+def plan(
+    cluster: Cluster,
+    state: ClusterState,
+    hosts: Iterable[Host],
+    *,
+    warnings: Iterable[str] = (),
+    living: Living = NOTHING,
+) -> Plan:
     """Return the plan that makes workers of ``hosts``; empty where all of them are there."""
     by_name = {host.name: host for host in hosts}
     stands: Mapping[str, Standing] = {name: standing(host, cluster, state) for name, host in by_name.items()}
@@ -91,16 +107,17 @@ def plan(cluster: Cluster, state: ClusterState, hosts: Iterable[Host], *, warnin
         change="add-node",
         cluster=cluster.name,
         hosts=tuple(by_name[name] for name in changing),
-        steps=_steps(joining, adopted, changing),
+        steps=_steps(joining, adopted, changing, network=living.works),
         present=tuple(name for name, stand in stands.items() if stand is Standing.PRESENT),
         warnings=(*warnings, *_not_carried(cluster, state, [by_name[name] for name in adopted])),
-        untouched=f"no other host is contacted: {len(state.nodes)} nodes that are there, load balancers, etcd",
+        untouched=f"no other host is changed: {len(state.nodes)} nodes that are there, load balancers, etcd",
+        follows=living.follows,
     )
 
 
-def _steps(joining: list[str], adopted: list[str], changing: tuple[str, ...]) -> tuple[StepSpec, ...]:
+def _steps(joining: list[str], adopted: list[str], changing: tuple[str, ...], *, network: bool) -> tuple[StepSpec, ...]:
     both = {"join_verified", "inventory_written"}
-    names = STEPS if joining else ADOPTION if adopted else ()
+    names = steps(network=network) if joining else ADOPTION if adopted else ()
     return tuple(StepSpec(step=name, hosts=changing if name in both else tuple(joining)) for name in names)
 
 

@@ -25,8 +25,8 @@ BEFORE_NODES = (
 )
 
 
-def plan(cluster: Cluster) -> Plan:
-    """Return the plan that makes the first master of ``cluster``."""
+def plan(cluster: Cluster, *, network: bool = False) -> Plan:
+    """Return the plan that makes the first master of ``cluster``; ``network``: its daemons are placed with the node."""
     if len(cluster.masters) != 1 or len(cluster.etcd) != 1:
         raise InputError(
             f"{cluster.hosts_file}: init makes one master and one member of etcd, on the same host or on two; "
@@ -36,7 +36,9 @@ def plan(cluster: Cluster) -> Plan:
     master, member = (cluster.masters[0].name,), (cluster.etcd[0].name,)
     names = [name for name in BEFORE_NODES if name != "etcd_installed" or not cluster.own_etcd]
     steps = [StepSpec(step=name, hosts=member if name == "etcd_installed" else master) for name in names]
-    steps += [StepSpec(step=name, hosts=master) for name in add_node.STEPS if name != "inventory_written"]
+    steps += [
+        StepSpec(step=name, hosts=master) for name in add_node.steps(network=network) if name != "inventory_written"
+    ]
     return Plan(
         change=CHANGE,
         cluster=cluster.name,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaler.errors import GuardError
 from scaler.plan import quorum
 from scaler.plan.plan import Plan, StepSpec
+from scaler.plan.recipes.remove_node import with_network
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -46,7 +47,7 @@ class Going(NamedTuple):
     """What was seen of the hosts that leave, in the order in which they do.
 
     ``voting`` are those that are members of etcd still, by name; ``dead`` whether all of them are; ``absent`` names
-    that were given and are in no set any more.
+    that were given and are in no set any more. ``network``: the network keeps something for nodes that are gone.
     """
 
     hosts: tuple[Host, ...]
@@ -57,6 +58,7 @@ class Going(NamedTuple):
     seen: Mapping[str, Seen] = {}
     pods: tuple[Leaving, ...] = ()
     warnings: tuple[str, ...] = ()
+    network: bool = False
 
 
 def plan(cluster: Cluster, going: Going, *, drain: Drain, allow_even: bool) -> Plan:
@@ -86,9 +88,12 @@ def steps(cluster: Cluster, going: Going) -> tuple[StepSpec, ...]:
     """Return the steps: dead hosts leave together, living ones one after the other."""
     if going.dead:
         names = tuple(host.name for host in going.hosts)
-        return tuple(StepSpec(step=name, hosts=names) for name in _of(cluster, DEAD) if names)
+        dead = with_network(_of(cluster, DEAD), network=going.network)
+        return tuple(StepSpec(step=name, hosts=names) for name in dead if names)
     return tuple(
-        StepSpec(step=name, hosts=(host.name,)) for host in going.hosts for name in _living(cluster, host, going)
+        StepSpec(step=name, hosts=(host.name,))
+        for host in going.hosts
+        for name in with_network(_living(cluster, host, going), network=going.network)
     )
 
 

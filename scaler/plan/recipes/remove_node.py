@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from scaler.plan.pods import Leaving
 
 EACH = ("nodes_drained", "kubelet_stopped", "nodes_deleted", "hosts_wiped", "inventory_pruned")
+# Once nothing of the node runs any more, its addresses may be another one's.
+NETWORK = ("hosts_wiped", "network_left")
 
 
 class Named(NamedTuple):
@@ -39,12 +41,16 @@ def plan(
     drain: Drain,
     max_unavailable: int,
     warnings: Sequence[str] = (),
+    network: bool = False,
 ) -> Plan:
-    """Return the plan that takes the hosts away; empty where all of them are absent."""
+    """Return the plan that takes the hosts away; empty where all of them are absent.
+
+    With ``network`` the network keeps something for nodes that are gone, which it does not take away itself.
+    """
     names = [host.name for host in named.hosts]
     batches = [tuple(names[at : at + max_unavailable]) for at in range(0, len(names), max_unavailable)]
     steps = [StepSpec(step="nodes_cordoned", hosts=tuple(names))] if names else []
-    steps += [StepSpec(step=step, hosts=batch) for batch in batches for step in EACH]
+    steps += [StepSpec(step=step, hosts=batch) for batch in batches for step in with_network(EACH, network=network)]
     return Plan(
         change="remove-node",
         cluster=cluster.name,
@@ -60,3 +66,9 @@ def plan(
         seen=dict(seen),
         pods=tuple(pods),
     )
+
+
+def with_network(names: Sequence[str], *, network: bool) -> tuple[str, ...]:
+    """Return the steps, with ``network`` that of the network behind the wiping."""
+    wiped, left = NETWORK
+    return tuple(each for name in names for each in ((name, left) if network and name == wiped else (name,)))

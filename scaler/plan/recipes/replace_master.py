@@ -37,4 +37,5 @@ def plan(cluster: Cluster, removal: Plan, addition: Plan | None) -> Plan:
         drain=removal.drain,
         seen=removal.seen,
         pods=removal.pods,
+        follows=addition.follows if addition else {},
     )

@@ -8,6 +8,7 @@ from scaler.checks import found
 from scaler.checks.preflight import Subject, examine
 from scaler.checks.preflight.kernel import CONTROLLERS
 from scaler.model.facts import HostFacts, Listener, Reach, Space
+from scaler.model.network import Network
 from tests.unit.examples import MACHINE, N1, N2, cluster, facts, node, settings, state
 
 OURS = {"cluster": "prod", "node": "n1", "run": "earlier", "ca": "digest"}
@@ -23,6 +24,7 @@ def subject(*, clock: float = 0.0, **changes: Any) -> Subject:
         state=changes.get("state", state(node("w1", "192.0.2.21"))),
         others=changes.get("others", ()),
         ca_digest="digest",
+        network=changes.get("network", Network()),
         becomes=changes.get("becomes", "workers"),
     )
 
@@ -44,7 +46,8 @@ def test_a_good_host_has_no_finding() -> None:
 GONE = (Reach(endpoint="192.0.2.10:6443", error="refused"), Reach(endpoint="192.0.2.11:6443"))
 NO_MASTER = (Reach(endpoint="192.0.2.10:6443"), Reach(endpoint="192.0.2.11:6443", error="timed out"))
 STORE = {"runtime_source": "store", "containerd_version": "2.0.0", "runc_version": "1.1.4"}
-IPVS, NFTABLES = (N1.model_copy(update={"variables": {"kube_proxy_mode": mode}}) for mode in ("ipvs", "nftables"))
+IPVS = cluster(settings=settings(kube_proxy_mode="ipvs"))
+NFTABLES = cluster(settings=settings(kube_proxy_mode="nftables", kubernetes_version="1.31.2"))
 NEWER = cluster(settings=settings(kubernetes_version="1.31.2"))
 SAYS_2 = cluster(settings=settings(kubernetes_version="1.31.2", containerd_version="2.0.1"))
 OLD_RUNC = cluster(settings=settings(**{**STORE, "containerd_version": "1.6.20", "runc_version": "0.1.1"}))
@@ -71,12 +74,13 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("kernel", {"resolv_conf": False}, "/etc/resolv.conf is missing"),
     ("leftovers", {"leftovers": ("/etc/cni/net.d",)}, "leftovers of an earlier installation: /etc/cni/net.d"),
     ("leftovers", {"ca_digest": "another"}, "belongs to another cluster"),
+    ("network", {"network": Network(refusals=("it is broken",))}, "it is broken"),
+    ("proxy", {"programs": ("conntrack",)}, "iptables is not installed"),
     ("ports", {"listeners": (Listener(port=10250, process="socat"),)}, "port 10250 (kubelet) is taken by socat"),
     ("ports", {"listeners": (Listener(port=10256, process="kube-proxy"),)}, "is taken by kube-proxy"),
-    ("kernel", {"kernel": "5.10.0", "host": NFTABLES, "cluster": NEWER}, "kube-proxy needs 5.13"),
-    ("programs", {"programs": ("conntrack",)}, "iptables is not installed"),
-    ("programs", {"programs": ("iptables", "conntrack"), "host": IPVS}, "ipset is not installed"),
-    ("programs", {"programs": ("conntrack",), "host": NFTABLES}, "nft is not installed"),
+    ("proxy", {"kernel": "5.10.0", "cluster": NFTABLES}, "5.13 is needed by kube-proxy's mode nftables"),
+    ("proxy", {"programs": ("iptables", "conntrack"), "cluster": IPVS}, "ipset is not installed"),
+    ("proxy", {"programs": ("conntrack",), "cluster": NFTABLES}, "nft is not installed"),
     ("skew", {"reach": served("1.20.5", "1.19.9")}, "kubelet 1.20.2 is newer than API server 1.19.9"),
     ("skew", {"reach": served("1.23.0")}, "3 minors older than API server 1.23.0"),
     ("skew", {"reach": served("1.20.0", "1.22.0"), "becomes": "masters"}, "API servers run 1.20 and 1.22"),
@@ -208,7 +212,7 @@ def test_every_fault_of_a_host_is_told_at_once() -> None:
 WARNINGS: list[tuple[str, dict[str, Any], str]] = [
     ("kernel", {"cgroup": 1, "controllers": tuple(CONTROLLERS[1]), "cluster": NEWER}, "refuse from 1.35 on"),
     ("kernel", {"kernel": "5.4.0", "cluster": cluster(settings=settings(kubernetes_version="1.32.0"))}, "before 5.8"),
-    ("programs", {"programs": ("iptables",)}, "conntrack is not installed"),
+    ("proxy", {"programs": ("iptables",)}, "conntrack is not installed"),
     ("runtime", {"containerd": "1.7.2", "cluster": NEWER}, "is older than 1.7.20"),
     ("runtime", {"containerd": "2.1.0", "cluster": NEWER}, "containerd_version is not said"),
     ("system", {"os_id": "alpine", "os_version": "3.20"}, "runs alpine 3.20, whose package names"),
@@ -227,11 +231,11 @@ def test_what_a_host_can_live_with_is_a_warning_with_its_remedy(
 
 def test_no_conntrack_is_needed_from_1_32_on() -> None:
     newest = cluster(settings=settings(kubernetes_version="1.32.0"))
-    assert [f for f in examine(subject(programs=("iptables",), cluster=newest)) if f.check == "programs"] == []
+    assert [f for f in examine(subject(programs=("iptables",), cluster=newest)) if f.check == "proxy"] == []
 
 
 def test_a_package_is_called_as_the_hosts_system_calls_it() -> None:
-    (finding,) = [f for f in examine(subject(programs=("iptables",), os_id="openEuler")) if f.check == "programs"]
+    (finding,) = [f for f in examine(subject(programs=("iptables",), os_id="openEuler")) if f.check == "proxy"]
     assert finding.remedy == "dnf install --assumeyes conntrack-tools"
 
 

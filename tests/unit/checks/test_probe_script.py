@@ -28,6 +28,8 @@ def probe(**changes: Any) -> HostFacts:
         "endpoints": [],
         "ca_file": "/no/ca.crt",
         "ca": base64.b64encode(b"").decode(),
+        "modules": {},
+        "programs": [],
         **changes,
     }
     return HostFacts.model_validate_json(run([sys.executable, "-", json.dumps(asked)], stdin=SCRIPT).out)

@@ -29,12 +29,12 @@ class Made:
     lab: Lab
     store: Path
 
-    def write(self, shape: Shape) -> None:
+    def write(self, shape: Shape, **given: str) -> None:
         hosts = [
             Host(self.lab, place(name, SUBNET, number), SUBNET, Disk(self.store, 1 << 30, self.store))
             for number, name in enumerate(shape.names())
         ]
-        inventory.write(self.lab, hosts, self.store, VERSIONS, shape)
+        inventory.write(self.lab, hosts, self.store, VERSIONS, shape, given)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -144,3 +144,24 @@ def test_what_an_inventory_has_not_is_not_asked_of_it(
     else:
         with pytest.raises(InputError, match="lab dev is there already, with loadbalancer nginx, no vip"):
             inventory.must_agree(made.lab, balancer=balancer, vip=vip)
+
+
+def test_variables_that_are_given_come_in_place_of_the_labs_own_or_beside_them(made: Made) -> None:
+    made.write(
+        Shape(), **inventory.variables(["cni_routing=bgp-mesh", "cgroup_driver=systemd", "host_modules=[ip_vs]"])
+    )
+    told = made.variables
+    assert (told["cni_routing"], told["cgroup_driver"], told["host_modules"]) == ("bgp-mesh", "systemd", ["ip_vs"])
+
+
+def test_variables_of_another_inventory_are_refused(made: Made) -> None:
+    made.write(Shape(), cni_routing="bgp-mesh")
+    inventory.must_agree(made.lab, balancer=None, vip=False, given={"cni_routing": "bgp-mesh"})
+    with pytest.raises(InputError, match="cni_routing: bgp-mesh"):
+        inventory.must_agree(made.lab, balancer=None, vip=False, given={"cni_routing": "static"})
+
+
+@pytest.mark.parametrize("word", ["cni_routing", "=x", "CNI=x", "a b=x"])
+def test_what_is_no_variable_is_refused(word: str) -> None:
+    with pytest.raises(InputError, match="not NAME=VALUE"):
+        inventory.variables([word])

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pytest
 
 
+class _Keeping(cni.Plain):
+    node_kinds = ("configmaps",)
+
+
 def test_exactly_the_nodes_that_leave_are_deleted(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     assert STEP.apply(fakes.world, fakes.hosts) == {}
@@ -64,7 +68,7 @@ def test_an_api_that_stays_away_fails_the_host(tmp_path: Path) -> None:
 
 def test_what_the_network_keeps_for_the_node_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = leaving(tmp_path, "n1")
-    monkeypatch.setattr(cni, "of", lambda _: cni.Cni(roles=(), needs_pod_cidr=False, node_kinds=("configmaps",)))
+    monkeypatch.setattr(cni, "of", lambda _: _Keeping())
     fakes.kube.add("ConfigMap", "n1")
     fakes.kube.add("ConfigMap", "n2")
     STEP.apply(fakes.world, fakes.hosts)
