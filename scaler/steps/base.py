@@ -151,7 +151,8 @@ def _measure(world: World, done: dict[str, HostRun]) -> None:
 def worker_binaries(settings: Settings) -> tuple[Binary, ...]:
     """Return the store's files that a worker gets."""
     arch, kubernetes = settings.kubernetes_arch, settings.kubernetes_version
-    files = [Binary("kubernetes", kubernetes, arch, name) for name in ("kubelet", "kube-proxy")]
+    names = ("kubelet",) if settings.kube_proxy_mode == "none" else ("kubelet", "kube-proxy")
+    files = [Binary("kubernetes", kubernetes, arch, name) for name in names]
     if settings.runtime_source == "store":
         files += [Binary("containerd", settings.containerd_version or "", arch, name) for name in CONTAINERD]
         files.append(Binary("runc", settings.runc_version or "", arch, "runc"))

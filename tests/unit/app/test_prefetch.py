@@ -10,10 +10,11 @@ from scaler.app import preflight
 from scaler.app.prefetch import Prepared, choose, prepare
 from scaler.errors import InputError, PreflightError
 from scaler.gateways.ssh import Said
-from scaler.steps.base import roles_of
+from scaler.steps.base import roles_of, worker_binaries
 from scaler.steps.hosts_prefetched import CACHE, STEP
 from tests.fakes import world
 from tests.fakes.session import FakeSession, session
+from tests.unit.examples import settings
 
 if TYPE_CHECKING:
     from scaler.model.inventory import Host
@@ -118,3 +119,8 @@ def test_a_host_is_brought_ahead_of_time_all_that_a_worker_gets() -> None:
 def test_the_cache_is_no_leftover() -> None:
     found = [path for path in (*preflight.LEFTOVERS, *preflight.MEMBER_LEFTOVERS) if Path(CACHE).is_relative_to(path)]
     assert found == []
+
+
+def test_where_no_kube_proxy_is_wanted_none_is_brought() -> None:
+    brought = [{binary.name for binary in worker_binaries(settings(kube_proxy_mode=mode))} for mode in ("", "none")]
+    assert ("kube-proxy" in brought[0], "kube-proxy" in brought[1]) == (True, False)
