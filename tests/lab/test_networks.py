@@ -1,4 +1,4 @@
-"""Nodes join and leave a network whose routes BIRD tells over BGP; each test goes on from the one before."""
+"""Nodes join and leave a network whose routes BIRD tells over BGP; each test says which nodes it begins with."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ def right(cluster: Cluster, *hosts: str) -> bool:
     return all(routes(cluster, host) == wanted(cluster, host) for host in hosts)
 
 
+def begins_with(cluster: Cluster, *names: str) -> None:
+    """Let exactly these workers be nodes, and know each other's routes."""
+    there = set(cluster.nodes()) - {"m1"}
+    if there - set(names):
+        code, told = cluster.change("remove-node", *sorted(there - set(names)), "--ignore-daemonsets")
+        assert code == 0, told
+    if set(names) - there:
+        code, told = cluster.add(*sorted(set(names) - there))
+        assert code == 0, told
+    wait_until(lambda: right(cluster, "m1", *names), "all routes are known", timeout=15)
+
+
 def answers(cluster: Cluster, source: str, target: str) -> bool:
     """Tell whether the bridge of ``target`` answers from the bridge of ``source``: both addresses are of pods."""
 
@@ -104,6 +116,7 @@ def answers(cluster: Cluster, source: str, target: str) -> bool:
 
 
 def test_nodes_join_a_full_mesh_and_their_routes_are_told_to_the_old_ones(meshed: Cluster) -> None:
+    begins_with(meshed)
     before = meshed.processes("m1")
     code, told = meshed.add("n1", "n2")
     assert (code, told["data"]["added"]) == (0, ["n1", "n2"]), told
@@ -117,12 +130,14 @@ def test_nodes_join_a_full_mesh_and_their_routes_are_told_to_the_old_ones(meshed
 
 
 def test_full_packets_cross_between_the_pods_networks(meshed: Cluster) -> None:
+    begins_with(meshed, "n1", "n2")
     assert answers(meshed, "n1", "n2")
     assert answers(meshed, "m1", "n1")
     assert answers(meshed, "n2", "m1")
 
 
 def test_a_node_is_not_in_while_its_bird_says_nothing(meshed: Cluster) -> None:
+    begins_with(meshed, "n1", "n2")
     host = meshed.hosts["n1"]
     host.exec(["systemctl", "stop", "pod-bird"])
     assert routes(meshed, "n1") == {}
@@ -137,6 +152,7 @@ def test_the_status_says_how_routes_are_told(meshed: Cluster) -> None:
 
 
 def test_a_node_that_leaves_is_forgotten_by_all(meshed: Cluster) -> None:
+    begins_with(meshed, "n1", "n2")
     gone = meshed.nodes()["n2"]["spec"]["podCIDR"]
     code, told = meshed.change("remove-node", "n2", "--ignore-daemonsets")
     assert code == 0, told
@@ -148,6 +164,7 @@ def test_a_node_that_leaves_is_forgotten_by_all(meshed: Cluster) -> None:
 
 
 def test_another_mode_of_kube_proxy_than_the_living_ones_is_refused(meshed: Cluster) -> None:
+    begins_with(meshed, "n1")
     text = meshed.variables.read_text()
     try:
         meshed.variables.write_text(f"{text}kube_proxy_mode: ipvs\n")
@@ -168,6 +185,7 @@ def has_ipvs(cluster: Cluster) -> bool:
 
 
 def test_clients_of_reflectors_talk_to_them_alone_and_know_everybodys_routes(reflected: Cluster) -> None:
+    begins_with(reflected)
     code, told = reflected.add("n1", "n2", "n3")
     assert (code, told["data"]["added"]) == (0, ["n1", "n2", "n3"]), told
     labelled = {name for name, node in reflected.nodes().items() if REFLECTOR_LABEL in node["metadata"]["labels"]}
@@ -179,6 +197,7 @@ def test_clients_of_reflectors_talk_to_them_alone_and_know_everybodys_routes(ref
 
 
 def test_a_reflector_may_leave_while_another_one_stays(reflected: Cluster) -> None:
+    begins_with(reflected, "n1", "n2", "n3")
     code, told = reflected.change("remove-node", "n1", "--ignore-daemonsets")
     assert code == 0, told
     wait_until(lambda: right(reflected, "m1", "n2", "n3"), "its route is gone", timeout=10)
@@ -187,6 +206,7 @@ def test_a_reflector_may_leave_while_another_one_stays(reflected: Cluster) -> No
 
 
 def test_the_last_reflector_stays(reflected: Cluster) -> None:
+    begins_with(reflected, "n2", "n3")
     reflected.kubectl("label", "node", "n2", f"{REFLECTOR_LABEL}=true")
     reflected.kubectl("label", "node", "m1", f"{REFLECTOR_LABEL}-")
     try:
