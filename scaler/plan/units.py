@@ -66,11 +66,6 @@ def flags(words: Iterable[Word], *, single_dash: bool = False) -> tuple[Setting,
     return tuple(found)
 
 
-def environment_files(unit: Sequence[Text]) -> list[str]:
-    """Return the files that ``unit`` takes its environment from."""
-    return [" ".join(w.text for w in words).lstrip("-") for key, words in _service_lines(unit) if key.endswith("File")]
-
-
 def _service_lines(unit: Sequence[Text]) -> Iterator[tuple[str, list[Word]]]:
     """Yield each setting of [Service] that matters here, its value as words, each with its own line."""
     for file in unit:

@@ -67,10 +67,6 @@ def test_a_file_of_the_environment_comes_after_the_units_own_variables() -> None
     assert found["v"] == ("9", "/etc/default/kubelet:1")
 
 
-def test_the_files_of_the_environment_are_told() -> None:
-    assert units.environment_files([UNIT]) == ["/etc/default/kubelet"]
-
-
 def test_other_sections_start_nothing() -> None:
     assert told(Text(path="/u", text="[Install]\nExecStart=/usr/bin/kubelet --v=2\n")) == {}
 
