@@ -24,8 +24,9 @@ NAME = "killed"
 UP = ("--vip", "--loadbalancers", "2", "--masters", "3", "--workers", "1")
 JOURNALLED = {"run-started", "step-intent", "step-fact", "step-done", "run-ended"}
 # Keys and what is signed with them are made anew each time; receipts and the claim name their run.
-# A Node that is made anew gets another network for its pods.
-MADE_ANEW = (".key", ".crt", ".kubeconfig", ".pem", "/10-routed.conflist")
+MADE_ANEW = (".key", ".crt", ".kubeconfig", ".pem")
+# It names the network of the host's pods, and a Node that is made anew gets another.
+NETWORK = "/etc/cni/net.d/10-routed.conflist"
 # As kubelet names its certificates: by when it got them.
 DATED = re.compile(r"-\d{4}(-\d\d){5}(?=\.pem$)")
 OF_A_RUN = ("/var/lib/scaler/", "/var/lib/cni/", "/etc/.pwd.lock")
@@ -65,6 +66,9 @@ def _files(cluster: Cluster, name: str) -> dict[str, Any]:
             continue
         kept = seen[1:] if path.endswith(MADE_ANEW) and isinstance(seen, list) else seen
         told[DATED.sub("", path)] = DATED.sub("", kept) if isinstance(kept, str) else kept
+    if NETWORK in told:
+        text = cluster.hosts[name].exec(["cat", NETWORK]).out
+        told[NETWORK] = text.replace(cluster.nodes()[name]["spec"]["podCIDR"], "the Node's own")
     return told
 
 

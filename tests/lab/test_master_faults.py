@@ -461,8 +461,8 @@ def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_p
     with writing(cluster.where, f"tbf-{secrets.token_hex(3)}", every=SELDOM) as written:
         process = cluster.start("add-master", "m3", "--cluster", FRONTED, "--yes", "--output", "jsonl")
         heard(process, "step-intent", "learner_added")
-        # Sixteen MiB at twenty Mbit/s would take seven seconds; etcd sends most of them several times, until it has heard
-        # that they arrived.
+        # Sixteen MiB at twenty Mbit/s would take seven seconds; etcd sends most of them several times, until it has
+        # heard that they arrived.
         with slow(cluster.hosts["m3"], "20mbit"):
             heard(process, "step-intent", "member_promoted")
         ended = [json.loads(line) for line in process.stdout or ()][-1]
