@@ -1,7 +1,7 @@
 """Machines come from standby and go back there while a Service on their pool is asked without end.
 
-Each test goes on from the one before. What is asked for runs as a user would have it: two replicas or more, a budget,
-a readiness probe, and a moment between the wish to end and the end.
+Each test says which workers and which caches it begins with. What is asked for runs as a user would have it: two
+replicas or more, a budget, a readiness probe, and a moment between the wish to end and the end.
 """
 
 from __future__ import annotations
@@ -52,6 +52,26 @@ class Answers:
 class Pool(NamedTuple):
     cluster: Cluster
     inventory: bytes
+
+    def begins_with(self, *workers: str, brought: tuple[str, ...] = ()) -> None:
+        """Let exactly ``workers`` be nodes, and the hosts that run have a cache if they are among ``brought``."""
+        cluster = self.cluster
+        cluster.kubectl("delete", "--ignore-not-found", "deployment/web", "service/web", "pdb/web")
+        for name in WORKERS:
+            cluster.hosts[name].power_on()
+        there = set(cluster.nodes()) - {"m1"}
+        if there - set(workers):
+            leave = ("remove-node", *sorted(there - set(workers)), "--to-standby", "--ignore-daemonsets")
+            code, told = cluster.change(*leave)
+            assert code == 0, told
+        waiting = [name for name in WORKERS if name not in workers]
+        cluster.fresh(*[name for name in waiting if name not in brought])
+        if set(workers) - there:
+            code, told = cluster.add(*sorted(set(workers) - there))
+            assert code == 0, told
+        if brought:
+            code, told = cluster.change("prefetch", *brought)
+            assert code == 0, told
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +175,7 @@ def check(cluster: Cluster, host: str) -> str:
 
 
 def test_a_host_that_nothing_was_brought_to_is_sent_everything_when_it_joins(pool: Pool) -> None:
+    pool.begins_with()
     code, told = sized(pool.cluster, "1")
     assert (code, told["data"]["added"], told["data"]["before"]) == (0, ["n1"], 0), told
     assert told["data"]["measures"]["payload_bytes"] > 10 * MEGABYTE
@@ -169,6 +190,7 @@ def test_a_host_that_nothing_was_brought_to_is_sent_everything_when_it_joins(poo
 
 
 def test_what_would_be_brought_ahead_of_time_is_shown_and_not_done(pool: Pool) -> None:
+    pool.begins_with("n1")
     before = pool.cluster.tree("n2")
     told = check(pool.cluster, "n2")
     assert re.search(r"n2 +: ok=\d+ +changed=1 +unreachable=0 +failed=0", told), told
@@ -179,6 +201,7 @@ def test_what_would_be_brought_ahead_of_time_is_shown_and_not_done(pool: Pool) -
 
 
 def test_everything_is_brought_to_all_on_standby_and_again_changes_nothing(pool: Pool) -> None:
+    pool.begins_with("n1")
     cluster = pool.cluster
     code, told = cluster.change("prefetch")
     assert (code, told["data"]["prefetched"]) == (0, ["n2", "n3", "n4"]), told
@@ -191,6 +214,7 @@ def test_everything_is_brought_to_all_on_standby_and_again_changes_nothing(pool:
 
 
 def test_a_worker_keeps_what_it_has_in_its_place_and_is_sent_nothing(pool: Pool) -> None:
+    pool.begins_with("n1")
     code, told = pool.cluster.change("prefetch", "n1")
     assert (code, told["data"]["prefetched"]) == (0, ["n1"]), told
     assert told["data"]["measures"]["payload_bytes"] == 0
@@ -218,6 +242,7 @@ def rounds(pool: Pool, count: int) -> Answers:
 
 
 def test_machines_come_and_go_and_no_request_fails(pool: Pool) -> None:
+    pool.begins_with("n1", brought=("n2", "n3"))
     answers = rounds(pool, ROUNDS)
     assert answers.failures == []
     # Those that came and went had their part in it.
@@ -226,6 +251,8 @@ def test_machines_come_and_go_and_no_request_fails(pool: Pool) -> None:
 
 
 def test_a_host_that_went_back_has_nothing_of_the_cluster_but_its_cache(pool: Pool) -> None:
+    pool.begins_with("n1", "n3")
+    pool.begins_with("n1", brought=("n3",))
     left = set(pool.cluster.tree("n3")) - set(pool.cluster.untouched["n3"]["tree"])
     assert left
     assert {path for path in left if not path.startswith("/var/cache/scaler/")} == set()
@@ -233,6 +260,7 @@ def test_a_host_that_went_back_has_nothing_of_the_cluster_but_its_cache(pool: Po
 
 
 def test_more_than_is_there_is_refused_before_anything_is_touched_with_who_was_passed_over(pool: Pool) -> None:
+    pool.begins_with("n1", brought=("n2", "n3"))
     cluster = pool.cluster
     before = cluster.inventory.read_bytes()
     cluster.hosts["n4"].kill()
@@ -247,6 +275,8 @@ def test_more_than_is_there_is_refused_before_anything_is_touched_with_who_was_p
 
 
 def test_what_is_there_is_taken_where_that_will_do_and_the_exit_code_says_so(pool: Pool) -> None:
+    pool.begins_with("n1", brought=("n2", "n3"))
+    pool.cluster.hosts["n4"].kill()
     code, told = sized(pool.cluster, "4", "--partial")
     assert (code, told["data"]["added"], told["data"]["short"]) == (2, ["n3", "n2"], 1), told
     assert set(told["data"]["passed_over"]) == {"n4"}
@@ -260,13 +290,7 @@ def test_what_is_there_is_taken_where_that_will_do_and_the_exit_code_says_so(poo
 
 @pytest.mark.long
 def test_ten_times_in_a_row_and_no_request_fails(pool: Pool) -> None:
-    for name in WORKERS:
-        if not pool.cluster.hosts[name].running:
-            pool.cluster.hosts[name].power_on()
-    code, told = sized(pool.cluster, "1")
-    assert code == 0, told
-    code, told = pool.cluster.change("prefetch", *WORKERS)
-    assert code == 0, told
+    pool.begins_with("n1", brought=("n2", "n3"))
     answers = rounds(pool, LONG_ROUNDS)
     assert answers.failures == []
     assert sum(answers.answered.values()) > 100 * LONG_ROUNDS
