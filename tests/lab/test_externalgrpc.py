@@ -80,13 +80,13 @@ def machines(autoscaler: Autoscaler) -> dict[str, str]:
     return {one.id: one.state for one in found}
 
 
-def test_a_cluster_without_workers_is_a_group_of_none(driven: Driven, autoscaler: Autoscaler) -> None:
+def a_cluster_without_workers_is_a_group_of_none(driven: Driven, autoscaler: Autoscaler) -> None:
     seen = autoscaler.look(driven.nodes())
     assert {group.id: (group.min, group.max) for group in seen.groups.values()} == {"web": (0, 2)}
     assert (seen.targets, seen.instances, seen.group_of) == ({"web": 0}, {"web": []}, {"m1": ""})
 
 
-def test_nodes_come_to_two_who_ask_at_once(driven: Driven, autoscaler: Autoscaler) -> None:
+def nodes_come_to_two_who_ask_at_once(driven: Driven, autoscaler: Autoscaler) -> None:
     with (
         driven.server.autoscaler(Generation.OLD) as old,
         driven.server.autoscaler(Generation.BOTH) as newer,
@@ -106,7 +106,7 @@ def test_nodes_come_to_two_who_ask_at_once(driven: Driven, autoscaler: Autoscale
     assert seen.group_of == {"m1": "", **dict.fromkeys(come, "web")}
 
 
-def test_a_template_is_what_came(driven: Driven, autoscaler: Autoscaler) -> None:
+def a_template_is_what_came(driven: Driven, autoscaler: Autoscaler) -> None:
     name = min(driven.group("workers"))
     there = driven.cluster.nodes()[name]
     ours = {"disk": "ssd", "scaler.dev/pool": "web"}
@@ -121,7 +121,7 @@ def test_a_template_is_what_came(driven: Driven, autoscaler: Autoscaler) -> None
         assert quantities(template.status.allocatable)[kind] == there["status"]["allocatable"][kind]
 
 
-def test_a_node_goes_and_its_host_waits_again(driven: Driven, autoscaler: Autoscaler) -> None:
+def a_node_goes_and_its_host_waits_again(driven: Driven, autoscaler: Autoscaler) -> None:
     gone, kept = sorted((one for one in driven.nodes() if one.provider_id), key=lambda one: one.name)
     driven.cluster.kubectl("taint", "nodes", gone.name, LEAVING)
     autoscaler.delete("web", [gone])
@@ -133,7 +133,7 @@ def test_a_node_goes_and_its_host_waits_again(driven: Driven, autoscaler: Autosc
     assert gone.name in driven.group("standby")
 
 
-def test_every_call_was_made(driven: Driven, autoscaler: Autoscaler) -> None:
+def every_other_call_is_answered(driven: Driven, autoscaler: Autoscaler) -> None:
     (kept,) = (one for one in driven.nodes() if one.provider_id)
     autoscaler.increase("web", 1)
     autoscaler.delete_failed(autoscaler.look(driven.nodes()))
@@ -144,5 +144,13 @@ def test_every_call_was_made(driven: Driven, autoscaler: Autoscaler) -> None:
     with pytest.raises(Exception, match="FAILED_PRECONDITION"):
         autoscaler.decrease("web", -1)
     autoscaler.cleanup()
+
+
+def test_every_call_is_answered_and_the_labs_nodes_follow(driven: Driven, autoscaler: Autoscaler) -> None:
+    a_cluster_without_workers_is_a_group_of_none(driven, autoscaler)
+    nodes_come_to_two_who_ask_at_once(driven, autoscaler)
+    a_template_is_what_came(driven, autoscaler)
+    a_node_goes_and_its_host_waits_again(driven, autoscaler)
+    every_other_call_is_answered(driven, autoscaler)
     assert set(autoscaler.calls.made) == set(METHODS)
     assert driven.server.stop() == 0
