@@ -1,4 +1,4 @@
-"""The autoscaler's server drives the lab's hosts, called over mutual TLS; each test goes on from the one before."""
+"""The autoscaler's server drives the lab's hosts, called over mutual TLS; each test says how many run."""
 
 from __future__ import annotations
 
@@ -77,6 +77,25 @@ class Driven:
         assert [each.status.errorInfo for each in told if each.status.errorInfo.errorCode] == []
         return {each.id.rpartition("/")[2]: each.status.instanceState for each in told}
 
+    def serves(self) -> None:
+        """Let the server run."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
+    def begins_with(self, count: int) -> list[str]:
+        """Let the server and so many machines run; return the machines' names."""
+        self.serves()
+        running = sorted(self.machines())
+        if len(running) > count:
+            leave = ("remove-node", *running[count:], "--to-standby", "--ignore-daemonsets")
+            code, told = self.cluster.change(*leave)
+            assert code == 0, told
+            self.call("Refresh")
+        elif len(running) < count:
+            self.call("NodeGroupIncreaseSize", id="web", delta=count - len(running))
+        wait_until(lambda: list(self.machines().values()) == [1] * count, f"{count} machines run", timeout=150)
+        return sorted(self.machines())
+
     def ledger(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads((self.state / "autoscaler.json").read_text())
         return told
@@ -133,6 +152,7 @@ def node(name: str, driven: Driven) -> Any:
 
 
 def test_a_pool_that_has_no_node_yet_is_told_whole(driven: Driven) -> None:
+    driven.begins_with(0)
     call = driven.call
     assert [(group.id, group.minSize, group.maxSize) for group in call("NodeGroups").nodeGroups] == [("web", 1, 3)]
     made = message("Node", "scaler.kubernetes").FromString(call("NodeGroupTemplateNodeInfo", id="web").nodeBytes)
@@ -147,12 +167,14 @@ def test_a_pool_that_has_no_node_yet_is_told_whole(driven: Driven) -> None:
 
 
 def test_who_has_another_cas_certificate_is_refused(driven: Driven, tmp_path: Path) -> None:
+    driven.serves()
     autoscaler_certificates.make(tmp_path, ["127.0.0.1"], datetime.now(UTC))
     with channel(int(ADDRESS.rpartition(":")[2]), driven.pki, client=tmp_path) as wrong:
         assert Client(wrong).refused("NodeGroups")[0] == "UNAVAILABLE"
 
 
 def test_increases_at_once_survive_a_server_that_is_killed_and_nothing_comes_twice(driven: Driven) -> None:
+    driven.begins_with(0)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: driven.call("NodeGroupIncreaseSize", id="web", delta=1), range(2)))
     assert driven.call("NodeGroupTargetSize", id="web").targetSize == 2
@@ -176,7 +198,7 @@ def test_increases_at_once_survive_a_server_that_is_killed_and_nothing_comes_twi
 
 
 def test_what_is_there_is_never_taken_back_nor_goes_below_min(driven: Driven) -> None:
-    coming = sorted(driven.machines())
+    coming = driven.begins_with(2)
     assert driven.call.refused("NodeGroupDecreaseTargetSize", id="web", delta=-1)[0] == "FAILED_PRECONDITION"
     both = [node(name, driven) for name in coming]
     assert driven.call.refused("NodeGroupDeleteNodes", id="web", nodes=both)[0] == "FAILED_PRECONDITION"
@@ -186,7 +208,7 @@ def test_what_is_there_is_never_taken_back_nor_goes_below_min(driven: Driven) ->
 
 
 def test_a_machine_that_is_deleted_waits_on_standby_again(driven: Driven) -> None:
-    first, second = sorted(driven.machines())
+    first, second = driven.begins_with(2)
     driven.call("NodeGroupDeleteNodes", id="web", nodes=[node(first, driven)])
     assert driven.call("NodeGroupTargetSize", id="web").targetSize == 1
     assert driven.machines() == {first: 3, second: 1}
@@ -197,5 +219,6 @@ def test_a_machine_that_is_deleted_waits_on_standby_again(driven: Driven) -> Non
 
 
 def test_a_server_that_is_told_to_end_ends_well(driven: Driven) -> None:
+    driven.begins_with(1)
     assert driven.end(signal.SIGTERM) == 0
     assert driven.ledger()["wishes"] == []

@@ -1,4 +1,4 @@
-"""An autoscaler that knows the provider by its description alone, and the hosts of the lab; each test goes on."""
+"""An autoscaler that knows the provider by its description alone, and the hosts of the lab."""
 
 from __future__ import annotations
 
