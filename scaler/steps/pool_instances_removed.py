@@ -28,8 +28,8 @@ class PoolInstancesRemoved:
     def describe(self, plan: PoolPlan, settings: object) -> Sequence[str]:
         """Tell what the step will do."""
         del settings
-        machines = [f"{name} is {machine.instance}" for name, machine in plan.wants.machines.items()]
-        sizes = [f"pool {pool} has {size} nodes then" for pool, size in plan.wants.sizes.items()]
+        machines = [f"{name}: {m.instance or 'its machine is gone'}" for name, m in plan.wants.machines.items()]
+        sizes = [f"the size of pool {pool} is {size} then" for pool, size in plan.wants.sizes.items()]
         return ["end its machine for good", *machines, *sizes]
 
     def apply(self, world: CloudWorld, hosts: Sequence[Unit]) -> Failures:

@@ -185,7 +185,7 @@ class Tke:
         there = self.instances(pool)
         if operation.change == "remove-instances":
             left = [each.id for each in there if each.id in operation.instances]
-            return Progress(state="running" if left else "done", told=f"{len(left)} machines to go")
+            return Progress(state="running" if left else "done", told=f"machines that have not gone: {len(left)}")
         if pool.state == "changing":
             return Progress(state="running", told=f"pool {pool.name} is {pool.told}")
         return Progress(state="done") if operation.change == "set-autoscaling" else _sized(operation, pool, there)
