@@ -114,12 +114,12 @@ def systemctl(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *argv], capture_output=True, text=True, check=False)
 
 
-def act(verb: str, name: str, seconds: float | None) -> str:
-    """Start, or reload, a unit; return why it did not, nothing where it did or is still at it after ``seconds``."""
+def act(verb: str, name: str, seconds: float) -> str:
+    """Start or reload a unit, for ``seconds`` if any; return why it did not, nothing where it did or is still at it."""
     done = systemctl(verb, *(["--no-block"] if seconds else []), name)
     if done.returncode != 0:
         return done.stderr.strip() or f"exit status {done.returncode}"
-    end = time.monotonic() + (seconds or 0)
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         told = dict(line.split("=", 1) for line in systemctl("show", *STARTING, name).stdout.splitlines())
         # A unit whose job is done is up or has failed, though systemd may start it again by itself.
@@ -500,7 +500,7 @@ class Bundle:
             reload = unit.get("reload") and f"/etc/systemd/system/{name}" not in changed
             verb = "start" if name not in restart else "reload" if active and reload else "restart"
             acted.append(name)
-            if why := act(verb, name, unit.get("start_seconds")):
+            if why := act(verb, name, float(unit.get("start_seconds", 0))):
                 self.fail(f"{name} does not start: {why}", log=log_of(name))
         return acted
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import GuardError, ScalerError, StepError
 from scaler.gateways.clock import wait_until
 from scaler.plan.membership import initial_cluster
+from scaler.steps.first_start import limited
 from scaler.steps.voters import peer_url
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class LearnerAdded:
         _must_not_vote(_found(world, url))
         try:
             world.ssh.run(host, ["systemctl", "disable", "--now", "etcd.service"], timeout=120)
+            limited(world, host)
         except ScalerError as e:
             world.say(f"{host.name} is not reached ({e.message}); its learner is removed all the same")
         _removed(world, url)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError
 from scaler.steps.base import Irreversible
+from scaler.steps.first_start import limited
 from scaler.steps.placing import ETCD
 from scaler.steps.unit_log import log
 from scaler.steps.voters import peer_url
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CLOSE = 1000
 SAMPLES = 3
 EVERY = 0.5
+# How much a learner may store before it answers: etcd sends again what was not acknowledged in time, but not for ever.
+TIMES, MORE_BYTES = 20, 1 << 30
 # Bytes that the unit's main process has sent to storage, by proc(5); nothing where it does not run.
 WRITTEN = f"sed -n 's/^write_bytes: //p' /proc/$(systemctl show --property=MainPID --value {ETCD})/io"
 
@@ -48,6 +51,7 @@ class LearnerCaughtUp(Irreversible):
         """Sample until it is close, for as long as it makes progress; a new leader is noted and compared with."""
         for host in hosts:
             _Sync(world, host).wait()
+            limited(world, host)
         return {}
 
 
@@ -93,7 +97,7 @@ class _Sync:
         leader, own = state.leader, state.status.get(member.id)
         if leader is None or own is None:
             self._close = 0
-            return "etcd has no leader" if leader is None else self._silent()
+            return "etcd has no leader" if leader is None else self._silent(state.status[leader.id].db_size)
         theirs = state.status[leader.id]
         if self._term not in {-1, theirs.header.raft_term}:
             self._world.say(f"etcd has a new leader, {leader.called} (term {theirs.header.raft_term})")
@@ -109,11 +113,11 @@ class _Sync:
         self._world.say(f"{self._host.name}: {max(behind, 0)} entries behind {leader.called}")
         return f"{behind} entries behind the leader"
 
-    def _silent(self) -> str:
-        """Look whether a learner that does not answer yet stores what it gets."""
+    def _silent(self, size: int) -> str:
+        """Look whether a learner that does not answer yet stores what it gets of a database of ``size`` bytes."""
         written = int(self._world.ssh.run(self._host, ["sh", "-c", WRITTEN], timeout=15).out.strip() or 0)
         # More than ever: one that dies and begins anew, again and again, gets nowhere.
-        if written > self._written:
+        if self._written < written <= TIMES * size + MORE_BYTES:
             self._written, self._progress = written, self._world.clock.monotonic()
             self._world.say(f"{self._host.name}: etcd has stored {written / 1e6:.0f} MB")
         return "the learner does not answer"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
 from scaler.steps.base import Irreversible
+from scaler.steps.first_start import unlimited
 from scaler.steps.placing import ETCD, place
 from scaler.steps.unit_log import log
 from scaler.steps.voters import peer_url
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from scaler.steps.base import Failures, World
 
 START_SECONDS = 30.0
+# After that the start goes on by itself.
+PATIENCE = 5.0
 
 
 class LearnerStarted(Irreversible):
@@ -34,7 +37,8 @@ class LearnerStarted(Irreversible):
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Place etcd's configuration, start the unit, wait."""
         for host in hosts:
-            place(world, host, [ETCD])
+            unlimited(world, host)
+            place(world, host, [ETCD], patience=PATIENCE)
             self._says_who_it_is(world, host)
         return {}
 

@@ -115,10 +115,11 @@ def _is_opened_by_members(world: World, host: Host) -> None:
     if not (world.plan.makes == "etcd" or world.own_etcd):
         return
     others = [each for each in world.cluster.etcd if each.name != host.name]
-    ports = (2379, 2380)
     with Threads(1) as pool:
-        # A learner that an earlier run started answers there itself.
-        runs = world.ssh.run(host, ["systemctl", "is-active", "--quiet", ETCD]).status == 0
+        # A learner that an earlier run started answers there itself, at its clients' port once it has caught up.
+        state = world.ssh.run(host, ["systemctl", "show", "--property=SubState", "--value", ETCD]).out.strip()
+        runs = state in {"running", "start"}
+        ports = (2380,) if runs else (2379, 2380)
         clients, seconds = len(others), LISTEN_SECONDS
         listen = partial(https.listen, world.ssh, host, ports, pki=PKI, path=_REACH)
         heard = None if runs else pool.submit(listen, clients=clients, seconds=seconds)

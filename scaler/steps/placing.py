@@ -32,12 +32,14 @@ def place(
     etcd_servers: Sequence[str] = (),
     group: Literal["masters", "etcd"] | None = None,
     first: bool = False,
+    patience: float = 0,
 ) -> None:
     """Place what is missing on ``host`` and start ``run`` (all units for None); raises StepError with the unit's log.
 
     The API server knows ``etcd_servers``, by default those it was given last, then every voter but its own member.
     ``group`` is what the plan makes of hosts, unless it is given. etcd's own configuration is written once
-    ``world.initial_cluster`` knows what the member starts with; a cluster's ``first`` member starts with itself.
+    ``world.initial_cluster`` knows what the member starts with; a cluster's ``first`` member starts with itself. etcd's
+    start is waited for, or after ``patience`` seconds, if any, left to itself.
     """
     group = group or ("etcd" if world.plan.makes == "etcd" else "masters")
     directory = world.secrets(f"{host.name}-{group}")
@@ -58,6 +60,8 @@ def place(
     if not first:
         variables["etcd_initial_cluster"] = world.initial_cluster.get(host.name, "")
         variables["etcd_initial_cluster_state"] = "existing"
+    if patience:
+        variables["etcd_start_seconds"] = patience
     if run is not None:
         variables["scaler_run"] = list(run)
     if group == "masters" and not first:

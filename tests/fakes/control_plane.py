@@ -56,6 +56,8 @@ class Machine:
     claim: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
+    # Whether the next start of etcd has no limit of time.
+    unlimited: bool = False
     lists: tuple[str, ...] = ()
     member: int = 0
     listening: tuple[int, ...] = ()
@@ -515,8 +517,11 @@ class FakeControlPlane:
                 why = self._start(machine, unit, changed=False)
                 self._look(machine)
                 return Said(1 if why else 0, "", why)
-            case ["systemctl", "is-active", "--quiet", unit]:
-                return Said(0 if unit in machine.units else 3, "", "")
+            case ["systemctl", "show", "--property=SubState", "--value", unit]:
+                return Said(0, "running\n" if unit in machine.units else "dead\n", "")
+            case ["sh", "-c", script] if "scaler-learner.conf" in script:
+                machine.unlimited = "infinity" in script
+                return Said(0, "", "")
         return None
 
     def _shown(self, address: str, port: int) -> str:

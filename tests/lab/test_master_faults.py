@@ -110,6 +110,17 @@ def slow(host: Host, rate: str) -> Iterator[None]:
         run(["tc", "qdisc", "del", "dev", link, "root"])
 
 
+@contextmanager
+def much(cluster: Cluster) -> Iterator[None]:
+    """Let etcd have sixteen MiB more, each a new entry of its log."""
+    for number in range(16):
+        cluster.hosts["m1"].exec([*ETCDCTL, "put", f"junk/{number}"], stdin=secrets.token_hex(MIB // 2))
+    try:
+        yield
+    finally:
+        etcdctl(cluster, "del", "--prefix", "junk/")
+
+
 def settled(cluster: Cluster) -> None:
     """Wait until each API server has answered two writes on end: what the fault itself cut off is over."""
 
@@ -456,9 +467,7 @@ def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_p
     cluster = masters.cluster
     stall = 8
     set_variable(cluster, f"etcd_stall_seconds: {stall}")
-    for number in range(16):
-        cluster.hosts["m1"].exec([*ETCDCTL, "put", f"junk/{number}"], stdin=secrets.token_hex(MIB // 2))
-    with writing(cluster.where, f"tbf-{secrets.token_hex(3)}", every=SELDOM) as written:
+    with much(cluster), writing(cluster.where, f"tbf-{secrets.token_hex(3)}", every=SELDOM) as written:
         process = cluster.start("add-master", "m3", "--cluster", FRONTED, "--yes", "--output", "jsonl")
         heard(process, "step-intent", "learner_added")
         # Sixteen MiB at twenty Mbit/s would take seven seconds; etcd sends most of them several times, until it has
@@ -470,7 +479,24 @@ def test_a_slow_learner_is_waited_for_beyond_the_stall_for_as_long_as_it_makes_p
     assert ended["data"]["seconds"]["learner_caught_up"] > stall, ended
     assert equal(ended), ended
     must_have_written(written)
-    etcdctl(cluster, "del", "--prefix", "junk/")
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_while_a_learner_catches_up_is_resumed_with_that_learner(masters: Masters) -> None:
+    masters.at(2)
+    cluster = masters.cluster
+    with much(cluster), writing(cluster.where, f"kill-{secrets.token_hex(3)}", every=SELDOM) as written:
+        process = cluster.start("add-master", "m3", "--cluster", FRONTED, "--yes", "--output", "jsonl")
+        heard(process, "step-intent", "learner_added")
+        with slow(cluster.hosts["m3"], "20mbit"):
+            heard(process, "step-intent", "learner_caught_up")
+            process.kill()
+            process.wait()
+            etcd = cluster.processes("m3")["etcd.service"]
+            code, envelope = cluster.change("runs", "resume")
+        assert (code, equal(envelope)) == (0, True), envelope
+        assert cluster.processes("m3")["etcd.service"] == etcd
+    must_have_written(written)
 
 
 def test_an_api_server_that_is_never_ready_leaves_etcd_and_the_load_balancers_alone(masters: Masters) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scaler.errors import StepError
-from scaler.steps import learner_added
+from scaler.steps import learner_added, learner_caught_up
 from scaler.steps.learner_started import STEP
 from tests.fakes.control_plane import APISERVER, ETCD, FakeControlPlane
 
@@ -27,6 +27,19 @@ def test_etcd_alone_runs_on_the_host_and_its_member_has_its_name(there: FakeCont
     assert there.machines["m2"].units == {ETCD}
     assert [m.name for m in there.etcd.members()] == ["m1", "m2"]
     assert there.etcd.voters == ["m1"]
+
+
+def test_its_first_start_has_no_limit_until_it_has_caught_up(there: FakeControlPlane) -> None:
+    STEP.apply(there.world, [M2])
+    assert there.machines["m2"].unlimited
+    learner_caught_up.STEP.apply(there.world, [M2])
+    assert not there.machines["m2"].unlimited
+
+
+def test_a_learner_that_is_taken_back_leaves_no_start_without_a_limit(there: FakeControlPlane) -> None:
+    STEP.apply(there.world, [M2])
+    learner_added.STEP.undo(there.world, M2)
+    assert not there.machines["m2"].unlimited
 
 
 def test_it_starts_with_what_the_cluster_answered(there: FakeControlPlane) -> None:
