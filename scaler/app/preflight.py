@@ -16,7 +16,7 @@ from scaler.checks.preflight import Finding, Subject, disk, kernel
 from scaler.errors import PreflightError, ScalerError
 from scaler.gateways.ssh import on_each
 from scaler.model.facts import HostFacts
-from scaler.model.network import MODULES, PROGRAMS
+from scaler.model.network import MODULES, PROGRAMS, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,6 +74,7 @@ def look(
         "ca": base64.b64encode(ca).decode(),
         "modules": MODULES,
         "programs": PROGRAMS,
+        "units": UNITS,
     }
     told = on_each(hosts, lambda host: _probe(session, host, json.dumps(asked)))
     findings, probed = [], {}

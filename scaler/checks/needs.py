@@ -50,6 +50,9 @@ def lacking(subject: Subject, needs: Needs) -> Iterator[Told]:
             "boot a newer kernel",
             warning=facts.os_id in _BACKPORTED,
         )
+    for unit, what in needs.rivals.items():
+        if unit in facts.active:
+            yield Told(f"{unit} runs there: {what}", f"systemctl disable --now {unit} there")
     for listener in facts.listeners:
         if listener.port in needs.ports and not (subject.ours and listener.process == "bird"):
             yield Told(

@@ -229,6 +229,7 @@ def main():
                 "modules": kernel_has(asked["modules"]),
                 "programs": [name for name in asked["programs"] if shutil.which(name, path=PROGRAMS_IN)],
                 "links": links(),
+                "active": [name for name in asked["units"] if output("systemctl", "is-active", name) == "active"],
                 "time": time.time(),
             }
         )

@@ -78,6 +78,13 @@ class Calico(Network):
     peers: tuple[Peer, ...] = ()
     members: tuple[Member, ...] = ()
     tunnel: str = ""
+    # Which nodes get an address for the tunnel, and whether nodes need BGP to reach each other's pods.
+    tunnelled: tuple[str, ...] = ()
+    routed: bool = True
+    # Labels that scaler will give to nodes that are none yet.
+    labels: dict[str, dict[str, str]] = Field(default={})
+    # The cluster's own members of etcd that Calico has its objects from.
+    endpoints: tuple[str, ...] = ()
 
 
 class Objects(Protocol):

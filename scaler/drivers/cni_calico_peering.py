@@ -23,7 +23,7 @@ def labels_of(network: Calico, host: Host) -> dict[str, str]:
     """Return the labels that the node of ``host`` has, or will have as its kubelet gives them."""
     known = next((member.labels for member in network.members if member.name == host.name), {})
     usual = {"kubernetes.io/hostname": host.name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
-    return {**usual, **known}
+    return {**usual, **network.labels.get(host.name, {}), **known}
 
 
 def is_of(peer: Peer, name: str, labels: Mapping[str, str]) -> bool:

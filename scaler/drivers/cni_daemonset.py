@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scaler.gateways.kube import JsonObject, Kube
+    from scaler.model.inventory import Host
+    from scaler.model.state import Node
 
 
 class DaemonSet(NamedTuple):
@@ -62,6 +64,15 @@ def config(kube: Kube, name: str, namespace: str) -> Mapping[str, str]:
     """Return the data of a ConfigMap, nothing where there is none."""
     found = kube.get("configmaps", [name], namespace=namespace)
     return dict(found[0].get("data") or {}) if found else {}
+
+
+def misplaced(host: Host, address: str, addresses: Mapping[str, str], nodes: Sequence[Node]) -> bool:
+    """Tell whether the network has ``host`` at another ``address`` than its own, where the nodes that live have theirs.
+
+    Where they have not, it runs over another interface, and any address will do.
+    """
+    usual = all(addresses.get(n.name) == n.internal_ip for n in nodes if n.ready and n.name != host.name)
+    return address != host.address if usual else not address
 
 
 def not_running(kube: Kube, daemonset: DaemonSet, node: str) -> str:

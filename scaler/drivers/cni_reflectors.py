@@ -14,9 +14,9 @@ MESH_LIMIT = 100
 
 
 def last_ones(reflectors: Sequence[str], names: Sequence[str], nodes: Sequence[Node]) -> str:
-    """Say that the last of ``reflectors`` would leave while other nodes need them, empty where that is not so."""
+    """Say that the last living of ``reflectors`` would leave while other nodes need them, empty where not."""
     going = sorted(set(reflectors) & set(names))
-    left = [name for name in reflectors if name not in names]
+    left = [node.name for node in nodes if node.name in reflectors and node.name not in names and node.ready]
     others = [node.name for node in nodes if node.name not in names]
     if not going or left or not others:
         return ""

@@ -73,6 +73,8 @@ class HostFacts(Value):
     modules: dict[str, Literal["there", "absent", "unknown"]] = Field(default={})
     programs: tuple[str, ...] | None = None
     links: tuple[Link, ...] = ()
+    # Which of the units that were asked for run.
+    active: tuple[str, ...] = ()
 
     def link_of(self, address: str) -> Link | None:
         """Return the interface that has ``address``."""

@@ -27,6 +27,7 @@ MODULES = {
     **{f"ip_vs_{name}": f"IP_VS_{name.upper()}" for name in ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh")},
     **{f"ip_vs_{name}": f"IP_VS_{name.upper()}" for name in ("sed", "nq", "mh", "fo", "ovf")},
 }
+UNITS = ("bird.service",)
 PROGRAMS = ("bird", "birdc", "conntrack", "ipset", "iptables", "nft")
 REFLECTOR_LABEL = "node-restriction.kubernetes.io/route-reflector"
 """Marks a Node as a reflector of BIRD's. A kubelet may not give itself a label of that prefix."""
@@ -37,13 +38,17 @@ WIREGUARD_HEADERS = 60
 
 
 class Needs(Value):
-    """What must be on a host: kernel modules and programs, each with what for; the oldest kernel; free TCP ports."""
+    """What must be on a host: kernel modules and programs, each with what for; the oldest kernel; free TCP ports.
+
+    ``rivals`` are units that may not run there, each with what it would do.
+    """
 
     modules: dict[str, str] = Field(default={})
     programs: dict[str, str] = Field(default={})
     kernel: str = ""
     kernel_for: str = ""
     ports: dict[int, str] = Field(default={})
+    rivals: dict[str, str] = Field(default={})
 
 
 class Network(Value):

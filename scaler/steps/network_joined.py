@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.drivers import cni
+from scaler.drivers.cni import Lacking
+from scaler.errors import UnreachableError
 from scaler.gateways.clock import wait_until
 from scaler.steps.networks import doors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scaler.drivers.cni import Lacking
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -35,14 +36,17 @@ class NetworkJoined:
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Make what is missing, then look until nothing is lacking."""
         driver, known = cni.of(world.cluster.settings.cni), doors(world)
-        failures = driver.join(known, hosts)
+        failures = _joined(world, hosts)
         waiting = [host for host in hosts if host.name not in failures]
         begun = world.clock.monotonic()
         lacking: Mapping[str, Lacking] = {}
 
         def whole() -> bool:
             nonlocal lacking
-            lacking = driver.lacking(known, waiting)
+            try:
+                lacking = driver.lacking(known, waiting)
+            except UnreachableError as e:
+                lacking = {host.name: Lacking(e.message) for host in waiting}
             patient = world.clock.monotonic() - begun >= OTHERS_SECONDS
             return not any(each.fatal or not patient for each in lacking.values())
 
@@ -57,6 +61,25 @@ class NetworkJoined:
     def undo(self, world: World, host: Host) -> None:
         """Take back what was made for the host; what is on its Node goes with it."""
         cni.of(world.cluster.settings.cni).unjoin(doors(world), host)
+
+
+def _joined(world: World, hosts: Sequence[Host]) -> dict[str, str]:
+    """Make what is missing; a load balancer that just moves is no reason to take the nodes back."""
+    failures: dict[str, str] = {}
+    last: UnreachableError | None = None
+
+    def made() -> bool:
+        nonlocal failures, last
+        try:
+            failures = cni.of(world.cluster.settings.cni).join(doors(world), hosts)
+        except UnreachableError as e:
+            last = e
+            return False
+        return True
+
+    if not wait_until(world.clock, made, timeout=OTHERS_SECONDS, every=0.5) and last:
+        raise last
+    return failures
 
 
 STEP = NetworkJoined()

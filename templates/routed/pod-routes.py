@@ -9,6 +9,7 @@ no routes but tells BIRD who its neighbours are: every node, or the nodes with t
 import argparse
 import base64
 import http.client
+import ipaddress
 import json
 import os
 import ssl
@@ -24,6 +25,8 @@ CONTROL = "/run/pod-bird/bird.ctl"
 REFLECTOR = "node-restriction.kubernetes.io/route-reflector"
 # A number that no routing daemon has (see /etc/iproute2/rt_protos), so that our routes are told from others.
 PROTOCOL = "197"
+# BIRD's own number there.
+BIRD = "12"
 
 
 def value(text, key):
@@ -45,11 +48,23 @@ def connect(kubeconfig):
 
 
 def route_of(node):
-    """Return (pod CIDR, InternalIP, whether it is a reflector) of ``node``, None while a part is missing."""
+    """Return (pod CIDR, InternalIP, whether it is a reflector) of ``node``, None while a part is missing.
+
+    A kubelet writes its own addresses: what is no IPv4 address does not come into a configuration of ours.
+    """
     addresses = [a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"]
+    addresses = [address for address in addresses if is_ipv4(ipaddress.IPv4Address, address)]
     cidr = node.get("spec", {}).get("podCIDR")
     reflects = REFLECTOR in node["metadata"].get("labels", {})
-    return (cidr, addresses[0], reflects) if cidr and addresses else None
+    return (cidr, addresses[0], reflects) if addresses and is_ipv4(ipaddress.IPv4Network, cidr) else None
+
+
+def is_ipv4(kind, text):
+    """Tell whether ``text`` is an address, or a network, of IPv4 and nothing else."""
+    try:
+        return str(kind(text)) == text
+    except ValueError:
+        return False
 
 
 def ip(*argv):
@@ -60,8 +75,8 @@ def ip(*argv):
     return done.stdout.decode()
 
 
-def settle(wanted):
-    """Make this host's routes equal ``wanted``: pod CIDR to gateway."""
+def settle(wanted, kept=()):
+    """Make this host's routes equal ``wanted``: pod CIDR to gateway; those of ``kept`` may stay."""
     found = {}
     for line in ip("show", "proto", PROTOCOL).splitlines():
         words = line.split()
@@ -71,8 +86,14 @@ def settle(wanted):
         if found.get(cidr) != gateway:
             ip("replace", cidr, "via", gateway, "proto", PROTOCOL)
     for cidr in found:
-        if cidr not in wanted:
+        if cidr not in wanted and cidr not in kept:
             ip("del", cidr, "proto", PROTOCOL)
+
+
+def untold(nodes):
+    """Return the pod CIDRs of ``nodes`` that BIRD has no route to: what was static before stays until it has."""
+    told = {line.split()[0] for line in ip("show", "proto", BIRD).splitlines()}
+    return {route[0] for route in nodes.values() if route} - told
 
 
 def neighbours(nodes, own, arguments):
@@ -83,6 +104,7 @@ def neighbours(nodes, own, arguments):
     mine = nodes.get(own)
     if mine is None:
         return ""
+    known_as = {mine[1]}
     parts = ["protocol static own {\n  ipv4;\n  route %s blackhole;\n}\n" % mine[0]]
     mesh = arguments.routing == "bgp-mesh"
     for name in sorted(nodes):
@@ -90,10 +112,14 @@ def neighbours(nodes, own, arguments):
         if name == own or known is None or not (mesh or mine[2] or known[2]):
             continue
         cidr, address, reflects = known
+        if address in known_as:
+            print(name, "has an address that another node has:", address, file=sys.stderr, flush=True)
+            continue
+        known_as.add(address)
         told = ["  neighbor %s as %d;" % (address, arguments.as_number)]
         if not mesh and not reflects:
             told.append("  rr client;")
-        if mesh or not reflects:
+        if not reflects:
             told.append("  ipv4 { import where net = %s; };" % cidr)
         symbol = "node_" + address.replace(".", "_")
         parts.append("# %s\nprotocol bgp %s from neighbour {\n%s\n}\n" % (name, symbol, "\n".join(told)))
@@ -143,7 +169,7 @@ def follow(arguments):
         bgp = arguments.routing != "static"
         wanted = {} if bgp else {r[0]: r[1] for name, r in nodes.items() if r and name != own}
         if before is None or wanted != before:
-            settle(wanted)
+            settle(wanted, untold(nodes) if bgp else ())
             before = wanted
         if bgp:
             tell(neighbours(nodes, own, arguments), arguments.birdc)

@@ -68,6 +68,48 @@ def test_a_node_whose_own_range_is_not_known_yet_has_nothing_to_tell(script: dic
     assert told(script, "n9", "bgp-mesh") == ""
 
 
+def test_a_node_whose_label_says_that_it_reflects_may_tell_all_in_a_mesh_too(script: dict[str, Any]) -> None:
+    text = told(script, "n1", "bgp-mesh", "m1")
+    assert text.count("import where") == 1
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["10.0.0.9;\n}\nprotocol kernel {}"], ["fd00::9"], [" 10.0.0.9"]],
+)
+def test_what_is_no_ipv4_address_does_not_come_into_birds_file(script: dict[str, Any], addresses: list[str]) -> None:
+    node = {
+        "metadata": {"name": "n3"},
+        "spec": {"podCIDR": "10.244.3.0/24"},
+        "status": {"addresses": [{"type": "InternalIP", "address": each} for each in addresses]},
+    }
+    assert script["route_of"](node) is None
+    node["status"] = {"addresses": [{"type": "InternalIP", "address": each} for each in [*addresses, "10.0.0.9"]]}
+    assert script["route_of"](node)[1] == "10.0.0.9"
+    node["spec"] = {"podCIDR": "fd00::/64"}
+    assert script["route_of"](node) is None
+
+
+def test_two_nodes_with_one_address_leave_the_file_readable(script: dict[str, Any]) -> None:
+    known = nodes(script)
+    known["n3"] = ("10.244.3.0/24", known["n2"][1], False)
+    text = script["neighbours"](known, "m1", argparse.Namespace(routing="bgp-mesh", as_number=64512))
+    assert text.count("protocol bgp node_10_0_0_3 ") == 1
+
+
+def test_a_static_route_stays_until_bird_has_one(script: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    kernel = {"197": "10.244.0.0/24 via 10.0.0.1\n10.244.2.0/24 via 10.0.0.3\n", "12": "10.244.0.0/24 via 10.0.0.1\n"}
+
+    def ip(*argv: str) -> str:
+        ran.append(argv)
+        return kernel[argv[-1]] if argv[0] == "show" else ""
+
+    monkeypatch.setitem(script, "ip", ip)
+    script["settle"]({}, script["untold"](nodes(script)))
+    assert [argv for argv in ran if argv[0] == "del"] == [("del", "10.244.0.0/24", "proto", "197")]
+
+
 def test_a_node_without_an_address_is_no_neighbour(script: dict[str, Any]) -> None:
     bare = {"metadata": {"name": "n3"}, "spec": {"podCIDR": "10.244.3.0/24"}, "status": {}}
     assert script["route_of"](bare) is None

@@ -59,14 +59,20 @@ def _pools(subject: Subject) -> Iterator[Told]:
                 )
 
 
-def _subnets(subject: Subject) -> Iterator[Told]:
-    network, host = subject.network, subject.host
-    own = subject.facts.with_prefix(host.address)
+def _sides(subject: Subject) -> tuple[list[str], list[str]]:
+    """Return the nodes in the host's own subnet, and those outside; none where its subnet is not known."""
+    own = subject.facts.with_prefix(subject.host.address)
     if "/" not in own:
-        return
-    addresses = {node.name: node.internal_ip for node in subject.state.nodes if node.name != host.name}
-    addresses |= {name: told.partition("/")[0] for name, told in network.subnets.items() if name != host.name}
-    inside, outside = on_one_subnet(own, addresses)
+        return [], []
+    name = subject.host.name
+    addresses = {node.name: node.internal_ip for node in subject.state.nodes if node.name != name}
+    addresses |= {n: told.partition("/")[0] for n, told in subject.network.subnets.items() if n != name}
+    return on_one_subnet(own, addresses)
+
+
+def _subnets(subject: Subject) -> Iterator[Told]:
+    network, own = subject.network, subject.facts.with_prefix(subject.host.address)
+    inside, outside = _sides(subject)
     if network.one_link and outside:
         yield Told(
             f"{_told(outside)} not in its subnet {own}, and {network.way} needs all nodes on one link",
@@ -81,8 +87,10 @@ def _subnets(subject: Subject) -> Iterator[Told]:
 
 def _mtu(subject: Subject) -> Iterator[Told]:
     network, link = subject.network, subject.facts.link_of(subject.host.address)
-    if link and network.mtu and network.mtu + network.overhead > link.mtu:
-        tunnel = f" and {network.overhead} bytes of tunnel" if network.overhead else ""
+    tunnels = network.tunnels != "across subnets" or _sides(subject)[1]
+    overhead = network.overhead if tunnels else 0
+    if link and network.mtu and network.mtu + overhead > link.mtu:
+        tunnel = f" and {overhead} bytes of tunnel" if overhead else ""
         yield Told(
             f"pods have an MTU of {network.mtu}{tunnel}, and {link.name} has {link.mtu}: full packets would be lost",
             f"raise the MTU of {link.name}, or lower that of the network",

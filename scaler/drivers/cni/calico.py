@@ -10,6 +10,7 @@ from scaler.drivers import cni_calico_release as release
 from scaler.drivers import cni_daemonset, cni_reflectors
 from scaler.drivers.cni import Cni, Doors, Lacking, Plain, Said
 from scaler.drivers.cni_calico_objects import Calico, InApi, InEtcd
+from scaler.drivers.cni_calico_selector import matches
 from scaler.errors import PreflightError
 from scaler.gateways.kube import KubeError
 from scaler.gateways.kube import nodes as read_nodes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from scaler.drivers.cni_calico_objects import Felix, Objects, Pool
     from scaler.model.facts import HostFacts
-    from scaler.model.inventory import Host
+    from scaler.model.inventory import Cluster, Host
     from scaler.model.state import Node
 
 NAMESPACES = ("kube-system", "calico-system")
@@ -42,7 +43,7 @@ class CalicoDriver(Plain):
         if store is None:
             way = f"calico {found.version}, datastore etcd at {found.environment.get('ETCD_ENDPOINTS', '?')}"
             told = "Calico's etcd is not this cluster's: its pools and its BGP were not looked at"
-            return Calico(way=f"{way}, not read", datastore="etcd", told=(told,), works=True)
+            return Calico(way=f"{way}, not read", datastore="etcd", told=(told,), works=True, leaves_work=True)
         datastore = "kubernetes" if isinstance(store, InApi) else "etcd"
         try:
             felix = objects.felix(store)
@@ -62,6 +63,10 @@ class CalicoDriver(Plain):
             peers=peers if speaks else (),
             members=members,
             tunnel=_tunnel(pools),
+            tunnelled=_tunnelled(pools, found.environment),
+            routed=any(pool.vxlan == "Never" for pool in pools),
+            labels=_labels(doors.cluster),
+            endpoints=tuple(sorted(_own_endpoints(doors, found.environment))) if datastore == "etcd" else (),
             tunnels=_tunnels(pools),
             subnets={member.name: member.address for member in members if member.address},
             cidrs=tuple(pool.cidr for pool in pools),
@@ -86,7 +91,7 @@ class CalicoDriver(Plain):
         wanted = bool(host.variables.get("cni_reflector"))
         if wanted:
             yield from _unfit_reflector(network)
-        lacks = not network.mesh and not wanted and not peering.peered(network, host)
+        lacks = network.routed and not network.mesh and not wanted and not peering.peered(network, host)
         if lacks and not peering.usual_peers(network):
             yield Said(
                 "the mesh is off, and no BGPPeer would give it anybody to talk to: it would get no route",
@@ -100,7 +105,13 @@ class CalicoDriver(Plain):
             )
 
     def may_leave(self, network: Network, names: Sequence[str], nodes: Sequence[Node]) -> str:
-        """Refuse to take the last reflectors away from nodes that stay."""
+        """Refuse to take the last reflectors, or the last member of etcd that Calico knows, from nodes that stay."""
+        going = {node.internal_ip for node in nodes if node.name in names}
+        if isinstance(network, Calico) and network.endpoints and going >= set(network.endpoints):
+            return (
+                f"Calico's ETCD_ENDPOINTS name no other living member of etcd than {', '.join(network.endpoints)}: "
+                "no pod would get an address any more; write the members that stay into calico-config first"
+            )
         return cni_reflectors.last_ones(network.reflectors or (), names, nodes)
 
     def join(self, doors: Doors, hosts: Sequence[Host]) -> dict[str, str]:
@@ -108,37 +119,32 @@ class CalicoDriver(Plain):
         network = self.read(doors)
         if not isinstance(network, Calico) or not network.bgp or network.mesh or network.datastore != "kubernetes":
             return {}
-        made = []
+        failures = {}
         for host in hosts:
-            if host.variables.get("cni_reflector"):
-                labels = peering.reflector_labels(network) or {}
-                mark = f"{objects.CLUSTER_ID}={peering.cluster_id(network)}"
-                doors.kube.call(["annotate", "nodes", host.name, "--overwrite", mark])
-                doors.kube.call(["label", "nodes", host.name, "--overwrite", *(f"{k}={v}" for k, v in labels.items())])
-            elif not peering.peered(network, host, own=False):
-                made += peering.missing_peers(network, host)
-        if made:
-            doors.kube.create(made, apply=True)
-        return {}
+            try:
+                _join(doors, network, host)
+            except KubeError as e:
+                failures[host.name] = e.message
+        return failures
 
     def lacking(self, doors: Doors, hosts: Sequence[Host]) -> Mapping[str, Lacking]:
         """Look whether calico-node is Ready on each node, and has told the node's address and its tunnel's."""
         found = cni_daemonset.find(doors.kube, _DAEMONSET, NAMESPACES, _DAEMONSET)
         network = self.read(doors)
-        told = {n.name: n.metadata.annotations for n in read_nodes(doors.kube, [h.name for h in hosts])}
+        nodes = read_nodes(doors.kube)
         lacking = {}
         for host in hosts:
             why = cni_daemonset.not_running(doors.kube, found, host.name)
             if not why and isinstance(network, Calico) and network.cidrs:
-                why = _untold(network, host, told.get(host.name, {}))
+                why = _untold(network, host, nodes)
             if why:
                 lacking[host.name] = Lacking(f"calico: {why}")
         return lacking
 
     def unjoin(self, doors: Doors, host: Host) -> None:
         """Delete the BGPPeers that the join made; labels and annotations go with the Node."""
-        network = self.read(doors)
-        if isinstance(network, Calico) and network.datastore == "kubernetes":
+        found = cni_daemonset.find(doors.kube, _DAEMONSET, NAMESPACES, _DAEMONSET)
+        if isinstance(_store(doors, found.environment), InApi):
             doors.kube.delete(f"bgppeers.{objects.GROUP}", release.made_peers(doors.kube, host.name))
 
     def leave(self, doors: Doors, hosts: Sequence[Host]) -> dict[str, str]:
@@ -157,16 +163,48 @@ def _store(doors: Doors, environment: Mapping[str, str]) -> Objects | None:
     """Return where Calico keeps its objects, None where that is an etcd which is not the cluster's."""
     if environment.get("DATASTORE_TYPE", "") == "kubernetes":
         return InApi(doors.kube)
+    return InEtcd(doors.etcd) if _own_endpoints(doors, environment) else None
+
+
+def _own_endpoints(doors: Doors, environment: Mapping[str, str]) -> set[str]:
+    """Return the addresses of the cluster's members among Calico's endpoints; others of them may have left long ago."""
     endpoints = environment.get("ETCD_ENDPOINTS", "")
-    own = {host.address for host in doors.cluster.etcd}
     asked = {part.partition("://")[2].rpartition(":")[0].strip("[]") for part in endpoints.split(",") if part}
-    return InEtcd(doors.etcd) if asked and asked <= own else None
+    return asked & {host.address for host in doors.cluster.etcd}
+
+
+def _labels(cluster: Cluster) -> dict[str, dict[str, str]]:
+    """Return the labels that scaler and kubelet give to nodes, by host; of a host on standby those of a worker."""
+    arch = {"kubernetes.io/arch": cluster.settings.kubernetes_arch}
+    hosts = {host.name: host for host in (*cluster.standby, *cluster.workers, *cluster.masters)}
+    masters = {host.name for host in cluster.masters}
+    return {n: {**arch, **cluster.carried_by(h, master=n in masters).labels} for n, h in hosts.items()}
+
+
+def _join(doors: Doors, network: Calico, host: Host) -> None:
+    """Make the node of ``host`` a reflector, or give it BGPPeers where its like have their own."""
+    if host.variables.get("cni_reflector"):
+        labels = peering.reflector_labels(network) or {}
+        mark = f"{objects.CLUSTER_ID}={peering.cluster_id(network)}"
+        doors.kube.call(["annotate", "nodes", host.name, "--overwrite", mark])
+        doors.kube.call(["label", "nodes", host.name, "--overwrite", *(f"{k}={v}" for k, v in labels.items())])
+    elif not peering.peered(network, host, own=False):
+        made = peering.missing_peers(network, host)
+        if made:
+            doors.kube.create(made, apply=True)
 
 
 def _tunnel(pools: Sequence[Pool]) -> str:
     if any(pool.vxlan != "Never" for pool in pools):
         return "vxlan"
     return "ipip" if any(pool.ipip != "Never" for pool in pools) else ""
+
+
+def _tunnelled(pools: Sequence[Pool], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the selectors of the nodes that calico-node gives an address for the tunnel; host-local IPAM has none."""
+    if environment.get("USE_POD_CIDR", "false").lower() == "true":
+        return ()
+    return tuple(pool.selector for pool in pools if {pool.ipip, pool.vxlan} != {"Never"})
 
 
 def _tunnels(pools: Sequence[Pool]) -> Literal["never", "across subnets", "always"]:
@@ -245,16 +283,16 @@ def _unfit_reflector(network: Calico) -> Iterator[Said]:
         )
 
 
-def _untold(network: Calico, host: Host, annotations: Mapping[str, str]) -> str:
-    if network.datastore == "etcd":
-        addresses = {member.name: member.address for member in network.members}
-        address = addresses.get(host.name, "")
-    else:
-        address = annotations.get(objects.ADDRESS, "")
-    if network.bgp and address.partition("/")[0] != host.address:
+def _untold(network: Calico, host: Host, nodes: Sequence[Node]) -> str:
+    addresses = {member.name: member.address.partition("/")[0] for member in network.members}
+    address = addresses.get(host.name, "")
+    if network.bgp and cni_daemonset.misplaced(host, address, addresses, nodes):
         return f"calico-node took the address {address or 'none'}, {host.address} is wanted (IP_AUTODETECTION_METHOD)"
     tunnel = objects.TUNNELS.get(network.tunnel, "")
-    if tunnel and network.datastore == "kubernetes" and not annotations.get(tunnel):
+    labels = peering.labels_of(network, host)
+    annotations = next((node.metadata.annotations for node in nodes if node.name == host.name), {})
+    tunnels = tunnel and any(matches(selector, labels) for selector in network.tunnelled)
+    if tunnels and network.datastore == "kubernetes" and not annotations.get(tunnel):
         return f"its Node has no {tunnel} yet"
     return ""
 

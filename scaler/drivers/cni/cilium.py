@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from scaler.drivers import cni_daemonset
 from scaler.drivers.cni import Cni, Doors, Lacking, Plain
 from scaler.model import versions
-from scaler.model.network import VXLAN_HEADERS, WIREGUARD_HEADERS, Needs, Network
+from scaler.model.network import Needs, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,8 +46,8 @@ class Cilium(Plain):
         return Network(
             way=f"cilium {found.version}, {tunnel or 'native routing'}, {proxy}, addresses by {_ipam(conf)}",
             needs=Needs(modules=modules, kernel=kernel_for(found.version), kernel_for=what),
+            # Its mtu is that of the link: Cilium takes the tunnel's headers off itself.
             mtu=int(conf.get("mtu") or 0),
-            overhead=max(VXLAN_HEADERS if tunnel else 0, WIREGUARD_HEADERS if encrypts else 0),
             cidrs=cidrs or ((doors.cluster.settings.pod_cidr,) if _ipam(conf) == "kubernetes" else ()),
             tunnels=tunnels,
             one_link=direct and conf.get("direct-routing-skip-unreachable", "false") != "true",

@@ -10,7 +10,7 @@ from scaler.drivers.cni import Cni, Doors, Lacking, Plain
 from scaler.errors import PreflightError
 from scaler.gateways.kube import nodes as read_nodes
 from scaler.model.base import Value
-from scaler.model.network import VXLAN_HEADERS, WIREGUARD_HEADERS, Needs, Network
+from scaler.model.network import Needs, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ class Flannel(Plain):
             way=f"flannel, {conf.backend}" + (", directly within a subnet" if conf.direct_routing else ""),
             needs=_needs(conf),
             cidrs=(conf.network,),
+            # Its MTU is that of the link: flannel takes the tunnel's headers off itself.
             mtu=conf.mtu,
-            overhead=_overhead(conf),
             tunnels=_tunnels(conf),
             one_link=conf.backend == "host-gw",
             refusals=refusals,
@@ -62,13 +62,14 @@ class Flannel(Plain):
         """Look whether flannel runs on each node and has told the others of it by the Node's annotations."""
         found = _daemonset(doors)
         conf = net_conf(doors, found.namespace)
-        annotations = {n.name: n.metadata.annotations for n in read_nodes(doors.kube, [h.name for h in hosts])}
+        nodes = read_nodes(doors.kube)
+        addresses = {n.name: n.metadata.annotations.get(f"{_ANNOTATION}/public-ip", "") for n in nodes}
+        backends = {n.name: n.metadata.annotations.get(f"{_ANNOTATION}/backend-type", "") for n in nodes}
         lacking = {}
         for host in hosts:
-            told = annotations.get(host.name, {})
-            address, backend = told.get(f"{_ANNOTATION}/public-ip", ""), told.get(f"{_ANNOTATION}/backend-type", "")
+            address, backend = addresses.get(host.name, ""), backends.get(host.name, "")
             why = cni_daemonset.not_running(doors.kube, found, host.name)
-            if not why and (address, backend) != (host.address, conf.backend):
+            if not why and (backend != conf.backend or cni_daemonset.misplaced(host, address, addresses, nodes)):
                 why = f"its Node says {backend or 'no backend'} at {address or 'no address'}"
                 why += f", {conf.backend} at {host.address} is wanted"
             if why:
@@ -111,10 +112,6 @@ def _needs(conf: NetConf) -> Needs:
     what = f"flannel's backend {conf.backend}"
     modules = {"vxlan": "vxlan", "wireguard": "wireguard"}
     return Needs(modules={"br_netfilter": what} | {modules[b]: what for b in modules if b == conf.backend})
-
-
-def _overhead(conf: NetConf) -> int:
-    return {"vxlan": VXLAN_HEADERS, "wireguard": WIREGUARD_HEADERS}.get(conf.backend, 0)
 
 
 def _tunnels(conf: NetConf) -> str:

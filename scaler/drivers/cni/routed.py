@@ -49,7 +49,11 @@ class Routed(Plain):
         what = f"cni_routing {settings.cni_routing}"
         return Network(
             way=way,
-            needs=Needs(programs={"bird": what, "birdc": what}, ports={BGP_PORT: "BIRD's sessions"}),
+            needs=Needs(
+                programs={"bird": what, "birdc": what},
+                ports={BGP_PORT: "BIRD's sessions"},
+                rivals={"bird.service": "a second BIRD deletes the routes of the first at each of its scans"},
+            ),
             cidrs=(settings.pod_cidr,),
             one_link=True,
             reflectors=_reflectors(there) if settings.cni_routing == "bgp-reflector" else None,

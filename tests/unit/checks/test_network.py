@@ -74,6 +74,20 @@ def test_a_program_and_a_port_that_the_network_wants() -> None:
     ]
 
 
+def test_a_unit_that_would_be_in_the_way() -> None:
+    network = Network(needs=Needs(rivals={"bird.service": "it deletes routes"}))
+    assert told(network=network) == []
+    assert told(network=network, active=("bird.service",)) == ["bird.service runs there: it deletes routes"]
+
+
+def test_what_a_tunnel_adds_counts_where_the_host_will_tunnel() -> None:
+    network = Network(mtu=1500, overhead=20, tunnels="across subnets")
+    link = (Link(name="eth0", mtu=1500, addresses=("192.0.2.31/24",)),)
+    assert told(network=network, links=link) == []
+    far = node("w2", "198.51.100.7")
+    assert any("20 bytes of tunnel" in each for each in told(*OLD, far, network=network, links=link))
+
+
 def test_nodes_on_another_link_are_refused_where_all_must_be_on_one() -> None:
     far = node("w2", "198.51.100.7")
     network = Network(way="flannel, host-gw", one_link=True)

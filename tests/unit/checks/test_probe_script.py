@@ -30,6 +30,7 @@ def probe(**changes: Any) -> HostFacts:
         "ca": base64.b64encode(b"").decode(),
         "modules": {},
         "programs": [],
+        "units": [],
         **changes,
     }
     return HostFacts.model_validate_json(run([sys.executable, "-", json.dumps(asked)], stdin=SCRIPT).out)

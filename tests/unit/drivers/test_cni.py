@@ -104,6 +104,23 @@ def test_flannel_has_a_node_in_when_it_has_annotated_it() -> None:
     assert flannel.DRIVER.lacking(doors(api), [N1]) == {}
 
 
+def test_where_flannel_runs_over_another_interface_any_address_will_do() -> None:
+    api, prefix = flannels({"Type": "vxlan"}), "flannel.alpha.coreos.com"
+    for name, number in (("m1", 11), ("n1", 31)):
+        told = {f"{prefix}/public-ip": f"198.51.100.{number}", f"{prefix}/backend-type": "vxlan"}
+        api.objects.append(node(name, number, annotations=told))
+    api.run_pod("kube-flannel-ds", "n1")
+    assert flannel.DRIVER.lacking(doors(api), [N1]) == {}
+
+
+def test_flannels_and_ciliums_mtu_is_that_of_the_link() -> None:
+    for network in (
+        flannel.DRIVER.read(doors(flannels({"Type": "vxlan", "MTU": 1500}))),
+        cilium.DRIVER.read(doors(ciliums("v1.16.1", routing_mode="tunnel", mtu="1500"))),
+    ):
+        assert network.mtu + network.overhead == 1500
+
+
 def ciliums(tag: str, **conf: str) -> ObjectsApi:
     return ObjectsApi(
         [
@@ -216,8 +233,10 @@ def test_the_last_reflectors_stay() -> None:
     nodes = [node("m1", 11, labels=reflecting), node("w1", 21, labels=reflecting), node("w2", 22)]
     network = routed.DRIVER.read(doors(ObjectsApi(nodes), settings=REFLECTED))
     there = [told_node(each["metadata"]["name"], "192.0.2.11") for each in nodes]
+    dead = told_node("m1", "192.0.2.11", ready=False)
     assert routed.DRIVER.may_leave(network, ["w1"], there) == ""
     assert routed.DRIVER.may_leave(network, ["w2"], there) == ""
+    assert routed.DRIVER.may_leave(network, ["w1"], [dead, *there[1:]]).startswith("w1 is the last route reflector")
     both = routed.DRIVER.may_leave(network, ["m1", "w1"], there)
     assert both == "m1, w1 are the last route reflectors: 1 other nodes would get no routes any more"
 

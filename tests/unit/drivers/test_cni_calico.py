@@ -150,11 +150,71 @@ def test_a_node_is_in_when_calico_node_runs_and_has_told_its_address_and_its_tun
     api.run_pod("calico-node", "n1")
     annotations = api.get("nodes")[0]["metadata"]["annotations"]
     annotations[ADDRESS] = "172.17.0.1/16"
-    assert "took the address 172.17.0.1/16, 192.0.2.31 is wanted" in DRIVER.lacking(known, [N1])["n1"].why
+    assert "took the address 172.17.0.1, 192.0.2.31 is wanted" in DRIVER.lacking(known, [N1])["n1"].why
     annotations[ADDRESS] = "192.0.2.31/24"
     assert TUNNELS["ipip"] in DRIVER.lacking(known, [N1])["n1"].why
     annotations[TUNNELS["ipip"]] = "10.244.3.1"
     assert DRIVER.lacking(known, [N1]) == {}
+
+
+def lacking(*objects: JsonObject, **annotations: str) -> str:
+    """Return what n1 lacks, whose calico-node runs, beside a node that lives."""
+    given = {ADDRESS: "192.0.2.31/24", **annotations}
+    api = ObjectsApi([manifests.daemonset(), manifests.config(), *objects, node("n1", 31, annotations=given)])
+    api.run_pod("calico-node", "n1")
+    found = DRIVER.lacking(doors(api), [N1])
+    return found["n1"].why if found else ""
+
+
+def test_where_calico_runs_over_another_interface_any_address_will_do() -> None:
+    second = node("m1", 11, annotations={ADDRESS: "198.51.100.11/24"})
+    assert lacking(manifests.pool(), second, **{ADDRESS: "198.51.100.31/24"}) == ""
+    assert "took the address none" in lacking(manifests.pool(), second, **{ADDRESS: ""})
+
+
+def test_a_tunnels_address_is_waited_for_where_a_pool_that_tunnels_selects_the_node_alone() -> None:
+    assert TUNNELS["vxlan"] in lacking(manifests.pool(vxlan="Always"))
+    assert lacking(manifests.pool(vxlan="Always", nodeSelector="rack == 'a'"), manifests.pool("10.245.0.0/16")) == ""
+
+
+def test_pods_whose_addresses_are_of_the_nodes_own_range_have_no_tunnels_address() -> None:
+    api = ObjectsApi(
+        [
+            manifests.daemonset(USE_POD_CIDR="true"),
+            manifests.config(),
+            manifests.pool(ipip="Always"),
+            node("n1", 31, annotations={ADDRESS: "192.0.2.31/24"}),
+        ]
+    )
+    api.run_pod("calico-node", "n1")
+    assert DRIVER.lacking(doors(api), [N1]) == {}
+
+
+def test_labels_that_scaler_will_give_the_node_are_looked_at() -> None:
+    mesh, rack = manifests.bgp(mesh=False), "topology.kubernetes.io/zone == 'r1'"
+    selecting = manifests.peer("p", nodeSelector=rack, peerIP="192.0.2.254", asNumber=65000)
+    objects = (manifests.daemonset(), manifests.config(), manifests.pool(), mesh, selecting)
+    racked = N1.model_copy(update={"failure_domain": "r1"})
+    for host, unfit_for in ((racked, 0), (N1, 1)):
+        network = read(*objects, standby=(host,))
+        assert len([*DRIVER.unfit(network, host, facts(), ())]) == unfit_for
+
+
+def test_a_vxlan_needs_nobody_to_talk_bgp_to() -> None:
+    network = read(
+        manifests.daemonset(), manifests.config(), manifests.pool(vxlan="CrossSubnet"), manifests.bgp(mesh=False)
+    )
+    assert [*DRIVER.unfit(network, N1, facts(), ())] == []
+
+
+def test_the_last_member_of_etcd_that_calico_knows_stays() -> None:
+    etcd = FakeEtcd.of("m1")
+    gone = f"https://192.0.2.99:2379,{ETCD}"
+    network = read(manifests.daemonset(ETCD_ENDPOINTS=gone), manifests.config(), etcd=etcd)
+    assert (network.datastore, network.endpoints) == ("etcd", ("192.0.2.11",))
+    there = [told_node("m1", "192.0.2.11"), told_node("w1", "192.0.2.21")]
+    assert "ETCD_ENDPOINTS name no other living member" in DRIVER.may_leave(network, ["m1"], there)
+    assert DRIVER.may_leave(network, ["w1"], there) == ""
 
 
 def unfit(*objects: JsonObject, reflector: bool = False, **more: Any) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scaler.drivers import cni
 from scaler.drivers.cni import Doors, Lacking
+from scaler.errors import UnreachableError
 from scaler.plan.plan import Living
 from scaler.plan.recipes import add_master, add_node, init, remove_master, remove_node
 from scaler.steps import network_joined, network_left
@@ -81,6 +82,35 @@ def test_a_node_that_cannot_be_made_known_is_not_waited_for(tmp_path: Path, own:
     fakes = Fakes(tmp_path, hosts("n1"))
     own.refused, own.looks = {"n1": "no such kind"}, [{}]
     assert network_joined.STEP.apply(fakes.world, fakes.hosts) == {"n1": "no such kind"}
+
+
+def test_an_api_that_does_not_answer_for_a_moment_takes_nobody_back(
+    tmp_path: Path, own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = Fakes(tmp_path, hosts("n1"))
+    own.looks = [{}]
+    for name in ("join", "lacking"):
+        verb, silent = getattr(own, name), [UnreachableError("the API does not answer")] * 3
+
+        def asked(doors: Doors, hosts: Sequence[Host], verb: Any = verb, silent: list[Any] = silent) -> Any:
+            if silent:
+                raise silent.pop()
+            return verb(doors, hosts)
+
+        monkeypatch.setattr(own, name, asked)
+    assert network_joined.STEP.apply(fakes.world, fakes.hosts) == {}
+    assert own.joined == ["n1"]
+
+
+def test_an_api_that_does_not_answer_at_all_is_told(tmp_path: Path, own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes = Fakes(tmp_path, hosts("n1"))
+
+    def silent(doors: Doors, hosts: Sequence[Host]) -> Any:
+        del doors, hosts
+        raise UnreachableError("the API does not answer")
+
+    monkeypatch.setattr(own, "lacking", silent)
+    assert network_joined.STEP.apply(fakes.world, fakes.hosts) == {"n1": "not after 60 s: the API does not answer"}
 
 
 def test_what_was_made_is_taken_back(tmp_path: Path, own: Own) -> None:
