@@ -106,7 +106,7 @@ class Driven:
 
     def has_begun(self, change: str, step: str) -> bool:
         """Tell whether a run of that change goes on, and has begun that step."""
-        on = history.unfinished(history.runs(self.cluster.where.name))
+        on = [run for run in history.runs(self.cluster.where.name) if run.going]
         return any(run.change == change and step in steps for run in on for steps in run.begun.values())
 
     def group(self, name: str) -> list[str]:
