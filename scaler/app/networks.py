@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Host
     from scaler.model.state import ClusterState
 
-# So many masters and so many workers are asked, at once as many; the first that tells is enough.
+# So many masters are asked at once, and then so many workers; the first that tells is enough.
 ASKED = 3
 # A node that does not answer is not waited for any longer: others are asked meanwhile, and the run goes on without.
 SECONDS = 12.0
@@ -78,12 +78,24 @@ def may_leave(session: Session, names: Sequence[str], state: ClusterState) -> Ne
 
 
 def _proxy(session: Session, state: ClusterState, without: Collection[str]) -> LivingProxy:
-    """Ask masters, and then workers, that are Ready, until one tells; one that is silent is not waited for."""
-    groups = (session.cluster.masters, session.cluster.workers)
-    nodes = [host for group in groups for host in [h for h in group if _lives(h, state, without)][:ASKED]]
-    problems, silent = {host.name: f"{host.name}: no answer in {SECONDS:g} s" for host in nodes}, []
+    """Ask masters that are Ready until one tells, and only where none does workers, since one of many may be dead."""
+    problems: dict[str, str] = {}
+    silent: list[str] = []
+    for group in (session.cluster.masters, session.cluster.workers):
+        found = _told(session, [host for host in group if _lives(host, state, without)][:ASKED], problems, silent)
+        if found:
+            return found
+    if silent and not problems:
+        return LivingProxy(mode="none", host=", ".join(silent))
+    none = [f"{', '.join(silent)}: no kube-proxy runs there"] if silent else []
+    return LivingProxy(why="; ".join([*problems.values(), *none]) or "no node of the inventory is Ready")
+
+
+def _told(session: Session, hosts: Sequence[Host], problems: dict[str, str], silent: list[str]) -> LivingProxy | None:
+    """Return what the first of ``hosts`` tells; of the others note who has no kube-proxy, and who has a problem."""
+    problems |= {host.name: f"{host.name}: no answer in {SECONDS:g} s" for host in hosts}
     with Threads(ASKED, leaves=True) as pool, suppress(TimeoutError):
-        asked = {pool.submit(running.look, session.ssh, host, etcd=False): host.name for host in nodes}
+        asked = {pool.submit(running.look, session.ssh, host, etcd=False): host.name for host in hosts}
         for future in as_completed(asked, timeout=SECONDS):
             name = asked[future]
             try:
@@ -100,10 +112,7 @@ def _proxy(session: Session, state: ClusterState, without: Collection[str]) -> L
             else:
                 del problems[name]
                 silent.append(name)
-    if silent and not problems:
-        return LivingProxy(mode="none", host=", ".join(silent))
-    none = [f"{', '.join(silent)}: no kube-proxy runs there"] if silent else []
-    return LivingProxy(why="; ".join([*problems.values(), *none]) or "no node of the inventory is Ready")
+    return None
 
 
 def _lives(host: Host, state: ClusterState, without: Collection[str]) -> bool:
