@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 # After that the start goes on by itself.
-PATIENCE = 5.0
+PATIENCE = 5
 
 
 class LearnerStarted(Irreversible):

@@ -32,7 +32,7 @@ def place(
     etcd_servers: Sequence[str] = (),
     group: Literal["masters", "etcd"] | None = None,
     first: bool = False,
-    patience: float = 0,
+    patience: int = 0,
 ) -> None:
     """Place what is missing on ``host`` and start ``run`` (all units for None); raises StepError with the unit's log.
 
