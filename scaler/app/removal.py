@@ -12,7 +12,6 @@ from scaler.app.moving import may_move, pods_of
 from scaler.app.remove_node import must_be_dead, must_be_same
 from scaler.errors import GuardError, InputError, PreflightError, StepError
 from scaler.gateways import kube
-from scaler.model.network import Network
 from scaler.pki.certificates import LEAF_LIFE
 from scaler.plan import quorum
 from scaler.plan.plan import Plan
@@ -73,8 +72,7 @@ def look(
     seen = must_be_dead(session, state, hosts) if dead else must_be_same(session, state, hosts, group=group)
     if dead:
         _members_are_dead(etcd, hosts)
-    nodes = hosts if group == "masters" else ()
-    network = networks.may_leave(among, [host.name for host in nodes], state) if nodes else Network()
+    network = networks.may_leave(among, [host.name for host in hosts if group == "masters"], state)
     pods = pods_of(session, state, hosts) if group == "masters" else ()
     if not dead:
         may_move(pods, drain)

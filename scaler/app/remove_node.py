@@ -13,7 +13,6 @@ from scaler.gateways import kube
 from scaler.gateways.ssh import HostKeyError, LoginError, SudoError, on_each
 from scaler.model.inventory import Connection, Host
 from scaler.model.names import NodeName
-from scaler.model.network import Network
 from scaler.plan.plan import Drain, Seen
 from scaler.plan.recipes import remove_node
 from scaler.plan.recipes.remove_node import Named
@@ -58,7 +57,7 @@ def prepare(
     absent = tuple(name for name in names if name not in {host.name for host in hosts})
     progress(f"looking at {', '.join(names)} and their pods")
     seen = must_be_dead(session, state, hosts) if dead else must_be_same(session, state, hosts, group="workers")
-    network = networks.may_leave(session, [host.name for host in hosts], state) if hosts else Network()
+    network = networks.may_leave(session, [host.name for host in hosts], state)
     moving = pods_of(session, state, hosts)
     if not dead:
         may_move(moving, drain)

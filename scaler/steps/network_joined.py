@@ -13,6 +13,8 @@ from scaler.steps.networks import doors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from scaler.drivers.cni import Cni, Doors
+    from scaler.gateways.clock import Clock
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -36,7 +38,7 @@ class NetworkJoined:
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Make what is missing, then look until nothing is lacking."""
         driver, known = cni.of(world.cluster.settings.cni), doors(world)
-        failures = _joined(world, hosts)
+        failures = _joined(world.clock, driver, known, hosts)
         waiting = [host for host in hosts if host.name not in failures]
         begun = world.clock.monotonic()
         lacking: Mapping[str, Lacking] = {}
@@ -63,7 +65,7 @@ class NetworkJoined:
         cni.of(world.cluster.settings.cni).unjoin(doors(world), host)
 
 
-def _joined(world: World, hosts: Sequence[Host]) -> dict[str, str]:
+def _joined(clock: Clock, driver: Cni, known: Doors, hosts: Sequence[Host]) -> dict[str, str]:
     """Make what is missing; a load balancer that just moves is no reason to take the nodes back."""
     failures: dict[str, str] = {}
     last: UnreachableError | None = None
@@ -71,13 +73,13 @@ def _joined(world: World, hosts: Sequence[Host]) -> dict[str, str]:
     def made() -> bool:
         nonlocal failures, last
         try:
-            failures = cni.of(world.cluster.settings.cni).join(doors(world), hosts)
+            failures = driver.join(known, hosts)
         except UnreachableError as e:
             last = e
             return False
         return True
 
-    if not wait_until(world.clock, made, timeout=OTHERS_SECONDS, every=0.5) and last:
+    if not wait_until(clock, made, timeout=OTHERS_SECONDS, every=0.5) and last:
         raise last
     return failures
 

@@ -112,6 +112,16 @@ class Cluster:
         assert done.out, done.err
         return done.status, json.loads(done.out)
 
+    def have_workers(self, *names: str, leaving: tuple[str, ...] = ()) -> None:
+        """Let exactly ``names`` be nodes beside the master, by scaler itself; ``leaving`` is said to those that go."""
+        there = set(self.nodes()) - {"m1"}
+        if there - set(names):
+            code, told = self.change("remove-node", *sorted(there - set(names)), "--ignore-daemonsets", *leaving)
+            assert code == 0, told
+        if set(names) - there:
+            code, told = self.add(*sorted(set(names) - there))
+            assert code == 0, told
+
     def kubectl(self, *argv: str, stdin: str = "") -> str:
         """Run the cluster's kubectl."""
         return run(

@@ -94,13 +94,7 @@ def right(cluster: Cluster, *hosts: str) -> bool:
 
 def begins_with(cluster: Cluster, *names: str) -> None:
     """Let exactly these workers be nodes, and know each other's routes."""
-    there = set(cluster.nodes()) - {"m1"}
-    if there - set(names):
-        code, told = cluster.change("remove-node", *sorted(there - set(names)), "--ignore-daemonsets")
-        assert code == 0, told
-    if set(names) - there:
-        code, told = cluster.add(*sorted(set(names) - there))
-        assert code == 0, told
+    cluster.have_workers(*names)
     wait_until(lambda: right(cluster, "m1", *names), "all routes are known", timeout=15)
 
 

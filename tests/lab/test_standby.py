@@ -59,16 +59,8 @@ class Pool(NamedTuple):
         cluster.kubectl("delete", "--ignore-not-found", "deployment/web", "service/web", "pdb/web")
         for name in WORKERS:
             cluster.hosts[name].power_on()
-        there = set(cluster.nodes()) - {"m1"}
-        if there - set(workers):
-            leave = ("remove-node", *sorted(there - set(workers)), "--to-standby", "--ignore-daemonsets")
-            code, told = cluster.change(*leave)
-            assert code == 0, told
-        waiting = [name for name in WORKERS if name not in workers]
-        cluster.fresh(*[name for name in waiting if name not in brought])
-        if set(workers) - there:
-            code, told = cluster.add(*sorted(set(workers) - there))
-            assert code == 0, told
+        cluster.have_workers(*workers, leaving=("--to-standby",))
+        cluster.fresh(*[name for name in WORKERS if name not in (*workers, *brought)])
         if brought:
             code, told = cluster.change("prefetch", *brought)
             assert code == 0, told
