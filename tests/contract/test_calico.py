@@ -98,7 +98,7 @@ def definition(plural: str, kind: str) -> JsonObject:
     }
 
 
-def node(name: str, number: int, *, reflector: bool = False) -> JsonObject:
+def node(name: str, number: int, *, reflector: bool = False, ready: bool = True) -> JsonObject:
     annotations = {ADDRESS: f"10.0.0.{number}/24"}
     labels = {"kubernetes.io/hostname": name}
     if reflector:
@@ -108,6 +108,7 @@ def node(name: str, number: int, *, reflector: bool = False) -> JsonObject:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "annotations": annotations, "labels": labels},
+        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}]},
     }
 
 
@@ -210,6 +211,11 @@ def test_a_node_that_joins_is_made_a_reflector_and_then_the_other_may_leave(kube
     kube.delete("nodes", ["n1"])
     assert DRIVER.leave(doors(kube), [joining]) == {}
     assert read(kube).reflectors == ("r1",)
+
+
+def test_a_reflector_that_is_dead_is_none_that_stays(kube: Kubectl) -> None:
+    kube.create([*SELECTED, node("r1", 2, reflector=True), node("r2", 3, reflector=True, ready=False)])
+    assert "r1 is the last route reflector" in DRIVER.may_leave(read(kube), ["r1"], nodes(kube))
 
 
 def test_without_a_reflector_a_node_would_have_nobody_to_talk_to(kube: Kubectl) -> None:
