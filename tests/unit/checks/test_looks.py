@@ -105,6 +105,7 @@ def oom(**eater: Any) -> FakeScene:
 
 def test_only_what_the_kernel_killed_for_its_memory_has_been_stopped_by_the_limit() -> None:
     assert look("oom-kill", oom(state={"terminated": {"reason": "OOMKilled", "exitCode": 137}})) == ""
+    assert look("oom-kill", oom(state={"terminated": {"reason": "Error", "exitCode": 137}})) == ""
     ended = oom(state={"terminated": {"reason": "Completed", "exitCode": 0}})
     assert look("oom-kill", ended) == "a container took more memory than its limit and ended with Completed 0"
     assert "was not killed within 40 s" in str(look("oom-kill", oom(state={"running": {}})))
