@@ -126,7 +126,8 @@ class Workers:
         with self.done(
             host,
             f"cp -a {path} /root/kept && sed -i 's|{old}|{new}|' {path} && {restart}",
-            f"mv /root/kept {path} && {restart}",
+            # In place: containerd looks at its network again when a file there is written, not when one is moved in.
+            f"cp -a /root/kept {path} && rm /root/kept && {restart}",
         ):
             self.cluster.kubectl("wait", "--for=condition=Ready", f"node/{host}", "--timeout=60s")
             yield
