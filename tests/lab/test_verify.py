@@ -148,7 +148,7 @@ class Workers:
         return [name.partition("/")[2] for name in names if "scaler-verify" in name]
 
     def are_gone(self) -> None:
-        wait_until(lambda: not self.namespaces(), "the namespaces of proofs are gone", timeout=60)
+        wait_until(lambda: not self.namespaces(), "the namespaces of proofs are gone", timeout=180)
 
 
 @pytest.fixture(scope="module")
