@@ -364,4 +364,4 @@ def test_what_a_killed_proof_has_left_is_deleted_by_the_next(workers: Workers) -
         os.kill(proof.pid, signal.SIGKILL)
     (left,) = workers.namespaces()
     workers.verify("n1", "--checks", "exec-answers")
-    wait_until(lambda: left not in workers.namespaces(), f"{left} is gone", timeout=60)
+    wait_until(lambda: left not in workers.namespaces(), f"{left} is gone", timeout=180)
