@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaler.checks import lint, units
+from scaler.checks import lint, masters, units
 from scaler.checks.lint import LintFinding, Subject
 from scaler.errors import InputError, PartialError, PreflightError, ScalerError, UnreachableError
 from scaler.gateways.ssh import on_each
@@ -66,6 +66,7 @@ def look(cluster: Cluster, ssh: Ssh, hosts: Sequence[Host], *, target: str, prog
         for component in judged[name]:
             findings += judge(name, component, target=target, kubernetes=wanted, machine=told.machine)
     findings += _beside_each_other(judged)
+    findings += _masters_alike(ssh, [host for host in hosts if host.name in judged], judged, away)
     return Looked(target, judged, tuple(findings), away)
 
 
@@ -150,6 +151,37 @@ def _beside_each_other(judged: dict[str, tuple[Component, ...]]) -> Iterator[Lin
         if component.running and component.running != component.version:
             message = f"{component.name} runs {component.running}, a restart would run {component.version}"
             yield _of_versions(host, component, message, error=False)
+
+
+def _masters_alike(
+    ssh: Ssh, hosts: Sequence[Host], judged: dict[str, tuple[Component, ...]], away: dict[str, str]
+) -> Iterator[LintFinding]:
+    """Compare how masters run with the first: a token that one API server signs, all of them have to believe.
+
+    A master that cannot be asked is added to ``away``; one whose API server does not run is passed over.
+    """
+    among = [host for host in hosts if any(each.name == masters.APISERVER for each in judged[host.name])]
+    running = dict[str, masters.MasterFacts]()
+    for name, told in (on_each(among, lambda host: masters.look(ssh, host)) if among[1:] else {}).items():
+        if isinstance(told, ScalerError):
+            away[name] = told.message
+        elif masters.APISERVER in told.components:
+            running[name] = told
+    first, *others = running or [""]
+    for name in others:
+        for message in masters.differences(running[name], running[first]):
+            component = next(each for each in judged[name] if message.startswith(f"{each.name} "))
+            yield LintFinding(
+                host=name,
+                component=component.name,
+                check="alike",
+                file=component.place.file,
+                line=component.place.line,
+                message=f"{message} ({first})",
+                instead=f"what {first} has, or change that first: scaler adds no master beside such a difference",
+                error=True,
+                at=component.version,
+            )
 
 
 def _of_versions(host: str, component: Component, message: str, *, error: bool) -> LintFinding:

@@ -90,7 +90,7 @@ def look(ssh: Ssh, host: Host) -> MasterFacts:
 
 
 def differences(one: MasterFacts, other: MasterFacts) -> Iterator[str]:
-    """Tell, a sentence each, what differs between two masters and must not."""
+    """Tell, a sentence each that begins with the component, what differs between two masters and must not."""
     for component in sorted(set(one.components) & set(other.components)):
         mine, theirs = one.components[component], other.components[component]
         shared = SHARED_FILES.get(component, ())

@@ -30,9 +30,11 @@ def refusal(version: str) -> str:
 
 
 def traps(version: str) -> tuple[str, ...]:
-    """Return what to know about ``version`` after its members changed."""
-    found = parsed(version)
+    """Return what to know about ``version`` after its members changed; nothing where its patch is not told."""
+    found = parts(version)
     told = []
+    if len(found) < len(FIRST_WITH_LEARNERS):
+        return ()
     if (3, 5, 1) <= found < (3, 5, 20):
         told.append(
             f"etcd {version} does not persist a promotion in its newer store: after an upgrade to 3.6 voters come back "

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from scaler.app import lint
 from scaler.app.lint import Looked
+from scaler.checks import masters
+from scaler.checks.masters import MasterFacts
 from scaler.errors import PartialError, PreflightError, UnreachableError
 from scaler.model.components import Component, Text
+from scaler.model.inventory import Connection, Host
 from scaler.plan import components
 
 
@@ -88,3 +93,39 @@ def test_versions_are_judged_beside_each_other(told: dict[str, list[tuple[str, s
     messages = sorted(finding.message for finding in lint._beside_each_other(every))
     assert len(messages) == len(said)
     assert all(any(words in message for message in messages) for words in said)
+
+
+def runs_with(issuer: str, key: str) -> MasterFacts:
+    flags = {"service-account-issuer": issuer, "service-account-key-file": "/k", "advertise-address": key}
+    return MasterFacts(components={"kube-apiserver": flags}, files={"/k": key * 64})
+
+
+def test_masters_with_another_issuer_or_key_are_told_and_one_that_is_away_is_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[str, MasterFacts | UnreachableError] = {
+        "m1": runs_with("i", "a"),
+        "m2": runs_with("i", "a").model_copy(update={"components": {}}),
+        "m3": runs_with("other", "b"),
+        "m4": UnreachableError("m4 is away"),
+    }
+
+    def look(_: object, host: Host) -> MasterFacts:
+        found = told[host.name]
+        if isinstance(found, UnreachableError):
+            raise found
+        return found
+
+    monkeypatch.setattr(masters, "look", look)
+    hosts = [Host(name=name, connection=Connection(address=f"10.0.0.{name[1]}")) for name in told]
+    away = dict[str, str]()
+    judged = {name: (made("kube-apiserver", "1.30.0"),) for name in told}
+    found = list(lint._masters_alike(cast("Any", None), hosts, judged, away))
+    key, issuer = "bbbbbbbbbbbbbbbb here, aaaaaaaaaaaaaaaa there", "other here, i there"
+    assert [(f.host, f.check, f.error, f.message) for f in found] == [
+        ("m3", "alike", True, f"kube-apiserver --service-account-key-file: another file ({key}) (m1)"),
+        ("m3", "alike", True, f"kube-apiserver --service-account-issuer: {issuer} (m1)"),
+    ]
+    assert away == {"m4": "m4 is away"}
+    # One master alone is not asked a second time.
+    assert list(lint._masters_alike(cast("Any", None), hosts[3:], judged, {})) == []

@@ -50,6 +50,8 @@ class Row(NamedTuple):
 
 
 ROWS = [
+    Row("kubelet", "--container-runtime=remote", "1.23", "1.27", "--container-runtime is gone"),
+    Row("kubelet", "--feature-gates=BoundServiceAccountTokenVolume=true", "1.22", "1.23", "is gone from 1.23"),
     Row("kubelet", "--pod-infra-container-image=pause", "1.23", "1.35", "--pod-infra-container-image is gone"),
     Row("kubelet", "--pod-infra-container-image=pause", "1.23", "1.24", "is deprecated since 1.24", error=False),
     Row("kubelet", "--logtostderr=true", "1.22", "1.26", "--logtostderr is gone"),
@@ -98,6 +100,7 @@ def test_a_flag_is_found_from_its_version_on_with_its_line(row: Row) -> None:
         ("kube-scheduler", f"{SCHEDULER}v1beta2\n", "1.28", 2, "v1beta2 is gone from 1.28 on"),
         ("kube-scheduler", f"{SCHEDULER}v1\n", "1.24", 2, "v1 is known from 1.25 on only"),
         ("kube-scheduler", f"{SCHEDULER}v1beta3\nhealthzBindAddress: x\n", "1.26", 3, "read strictly"),
+        ("kube-scheduler", f"{SCHEDULER}v1\nparalelism: 4\n", "1.30", 3, "no version knows the field paralelism"),
     ],
 )
 def test_a_file_is_judged_by_its_kind(name: str, text: str, at: str, line: int, message: str) -> None:
@@ -247,6 +250,39 @@ def test_etcd_that_is_older_than_its_kubernetes_wants_is_a_warning() -> None:
     found = said("etcd", unit("etcd", "--name=m1"), "3.4.23", etc="1.31.0")
     assert [(f.check, f.error) for f in found] == [("etcd", False)]
     assert said("etcd", unit("etcd", "--name=m1"), "3.4.23", etc="1.28.0") == []
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"),
+    [("3.5.0", 0), ("3.5.1", 1), ("3.5.19", 1), ("3.5.26", 0), ("3.6.3", 1), ("3.6.4", 0), ("3.5", 0)],
+)
+def test_an_etcd_that_may_lose_a_promotion_is_warned_of(version: str, warned: int) -> None:
+    found = said("etcd", unit("etcd", "--name=m1"), version, etc="1.28.0")
+    assert [(f.check, f.error) for f in found] == [("etcd", False)] * warned
+
+
+def test_ipvs_that_falls_back_to_nothing_is_told_to_who_comes_from_before() -> None:
+    text = unit("kube-proxy", "--proxy-mode=ipvs")
+    (finding,) = said("kube-proxy", text, "1.26", now="1.25")
+    assert (finding.line, finding.error, "from 1.26 on it ends" in finding.instead) == (3, False, True)
+    assert said("kube-proxy", text, "1.26") == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "config", "place"),
+    [
+        ("--rotate-server-certificates", "", ("/unit", 3)),
+        ("--v=2", "serverTLSBootstrap: true\n", ("/config", 3)),
+        ("--v=2", "serverTLSBootstrap: false\n", None),
+        ("--v=2", "", None),
+    ],
+)
+def test_a_serving_certificate_that_nobody_approves_is_warned_of(
+    flag: str, config: str, place: tuple[str, int] | None
+) -> None:
+    text = unit("kubelet", flag, "--config=/config")
+    found = [f for f in said("kubelet", text, "1.30", config=f"{KUBELET}{config}") if f.check == "serving"]
+    assert [(f.file, f.line, f.error) for f in found] == ([(*place, False)] if place else [])
 
 
 def test_a_variable_or_an_option_in_its_file_does_not_end_etcd() -> None:
