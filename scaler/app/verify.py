@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from scaler.app import networks
 from scaler.app.cloud_session import CloudSession, api_version
 from scaler.app.runner import new_run_id
 from scaler.checks import join
@@ -190,9 +191,11 @@ def _facts(session: Session | CloudSession, namespace: str, there: dict[str, Nod
         dns_ip=settings.cluster_dns,
         outside=outside,
     )
-    own = cni.of(settings.cni).needs_pod_cidr
-    networks = {name: (node.spec.pod_cidr or "") if own else settings.pod_cidr for name, node in there.items()}
-    return facts._replace(pod_networks=networks)
+    if cni.of(settings.cni).needs_pod_cidr:
+        own = {name: (node.spec.pod_cidr,) for name, node in there.items() if node.spec.pod_cidr}
+        return facts._replace(pod_networks=own)
+    # Out of the network's own pools, which need not be what the inventory says.
+    return facts._replace(pod_networks=dict.fromkeys(there, networks.network(session).cidrs))
 
 
 def _not_ready(node: Node, chosen: Sequence[Check]) -> Proof:

@@ -61,7 +61,7 @@ class Facts(NamedTuple):
     policy_engine: str = ""
     balancer: str = ""
     user_namespaces: frozenset[str] = frozenset()
-    pod_networks: Mapping[str, str] = {}
+    pod_networks: Mapping[str, Sequence[str]] = {}
 
 
 class Peer(NamedTuple):

@@ -12,9 +12,9 @@ END_SECONDS = 30.0
 
 def _look(scene: Scene) -> str:
     own = scene.target.own
-    network = scene.target.facts.pod_networks.get(own.name, "")
-    if network and ipaddress.ip_address(own.pod_ip) not in ipaddress.ip_network(network):
-        return f"the pod's address {own.pod_ip} is not of {network}, the node's pods' network"
+    networks = scene.target.facts.pod_networks.get(own.name, ())
+    if networks and not any(ipaddress.ip_address(own.pod_ip) in ipaddress.ip_network(each) for each in networks):
+        return f"the pod's address {own.pod_ip} is not of {', '.join(networks)}, the node's pods' network"
     return scene.delete_pod("main", END_SECONDS)
 
 

@@ -8,17 +8,19 @@ import signal
 import socket
 import subprocess
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
+from scaler.app import networks
 from scaler.app import session as sessions
 from scaler.app import verify as use_case
 from scaler.app.verify import Holder, Wanted
 from scaler.cli.main import app
 from scaler.errors import InputError, ScalerError, UnreachableError
-from scaler.gateways.kube import KubeError
+from scaler.gateways.kube import KubeError, nodes
+from scaler.model.network import Network
 from scaler.model.proof import Proof, Result
 from scaler.steps.verification_objects import HOLDER_ANNOTATION
 from scaler.ui import verify_view
@@ -215,6 +217,18 @@ def test_what_the_cluster_has_is_read_from_its_api(live: FakeSession) -> None:
     assert (facts.user_namespaces, facts.outside) == (frozenset({"w2"}), ("example.org",))
     kube.of("Service")["front"]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
     assert use_case._facts(live, "ns", {}, []).balancer == "front"
+
+
+def test_a_pods_address_is_its_nodes_or_out_of_the_networks_own_pools(
+    live: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {node.name: node for node in nodes(cast("Any", live.fakes.kube))}
+    own = use_case._facts(live, "ns", there, []).pod_networks
+    assert own == {name: (node.spec.pod_cidr,) for name, node in there.items()}
+    calico = live.cluster.settings.model_copy(update={"cni": "calico"})
+    live.cluster = live.cluster.model_copy(update={"settings": calico})
+    monkeypatch.setattr(networks, "network", lambda _: Network(cidrs=("10.8.0.0/16",)))
+    assert use_case._facts(live, "ns", there, []).pod_networks == dict.fromkeys(there, ("10.8.0.0/16",))
 
 
 @pytest.mark.usefixtures("live")

@@ -52,9 +52,9 @@ def test_what_comes_through_a_forwarded_port_is_the_pods_own_name() -> None:
 
 
 def test_a_pod_of_another_network_has_not_lived_well() -> None:
-    scene = FakeScene(facts=Facts(pod_networks={"n1": "10.244.1.0/24"}))
+    scene = FakeScene(facts=Facts(pod_networks={"n1": ("10.8.0.0/16", "10.244.1.0/24")}))
     assert look("pod-life", scene) == ""
-    scene = FakeScene(facts=Facts(pod_networks={"n1": "10.244.7.0/24"}))
+    scene = FakeScene(facts=Facts(pod_networks={"n1": ("10.244.7.0/24",)}))
     assert "10.244.1.2 is not of 10.244.7.0/24" in str(look("pod-life", scene))
 
 
