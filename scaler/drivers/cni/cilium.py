@@ -19,6 +19,8 @@ _CONFIG = "cilium-config"
 _KIND = "ciliumnodes.cilium.io"
 # The oldest kernel of each version, by Cilium's system requirements.
 KERNELS = {"1.0": "4.9.17", "1.14": "4.19.57", "1.16": "5.4", "1.18": "5.10"}
+# What taking kube-proxy's place needs besides (Cilium's guide to running without kube-proxy).
+REPLACING_KERNEL = "4.19.57"
 # Up to 1.13 the option had more words than two.
 _REPLACES = ("true", "strict")
 
@@ -35,7 +37,9 @@ class Cilium(Plain):
         replaces = conf.get("kube-proxy-replacement", "").lower() in _REPLACES
         tunnel = _tunnel(conf)
         encrypts = conf.get("enable-wireguard", "false") == "true"
-        what = f"Cilium {found.version}"
+        what, kernel = f"Cilium {found.version}", kernel_for(found.version)
+        if kernel and replaces:
+            kernel = max(kernel, REPLACING_KERNEL, key=versions.parts)
         modules = {tunnel: f"{what}'s tunnels"} if tunnel else {}
         if encrypts:
             modules["wireguard"] = f"{what}'s encryption"
@@ -45,16 +49,14 @@ class Cilium(Plain):
         direct = not tunnel and conf.get("auto-direct-node-routes", "false") == "true"
         return Network(
             way=f"cilium {found.version}, {tunnel or 'native routing'}, {proxy}, addresses by {_ipam(conf)}",
-            needs=Needs(modules=modules, kernel=kernel_for(found.version), kernel_for=what),
+            needs=Needs(modules=modules, kernel=kernel, kernel_for=what),
             # Its mtu is that of the link: Cilium takes the tunnel's headers off itself.
-            mtu=int(conf.get("mtu") or 0),
+            mtu=int(mtu) if (mtu := conf.get("mtu", "")).isdigit() else 0,
             cidrs=cidrs or ((doors.cluster.settings.pod_cidr,) if _ipam(conf) == "kubernetes" else ()),
             tunnels=tunnels,
             one_link=direct and conf.get("direct-routing-skip-unreachable", "false") != "true",
             replaces_proxy=replaces,
-            told=()
-            if found.version
-            else ("Cilium's version is not in its image's tag: its kernel demand is not known",),
+            told=() if kernel else ("Cilium's version is not in its image's tag: its kernel demand is not known",),
             works=True,
         )
 

@@ -138,7 +138,7 @@ def ciliums(tag: str, **conf: str) -> ObjectsApi:
             "v1.13.4",
             {"tunnel": "disabled", "kube_proxy_replacement": "strict"},
             "native routing, in place",
-            "4.9.17",
+            "4.19.57",
             True,
         ),
         ("v1.14.0", {"routing_mode": "tunnel", "tunnel_protocol": "geneve"}, "geneve, beside", "4.19.57", False),
@@ -158,6 +158,8 @@ def test_a_cilium_without_a_version_is_warned_of() -> None:
     network = cilium.DRIVER.read(doors(ciliums("latest")))
     assert network.needs.kernel == ""
     assert network.way.startswith("cilium latest")
+    assert "its kernel demand is not known" in network.told[0]
+    assert cilium.DRIVER.read(doors(ciliums("v1.16.1"))).told == ()
 
 
 def test_cilium_has_a_node_in_when_its_object_has_the_address() -> None:
