@@ -14,7 +14,7 @@ from scaler.model.version_facts import facts
 from scaler.plan import components, skew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from scaler.gateways.ssh import Ssh
@@ -154,7 +154,7 @@ def _beside_each_other(judged: dict[str, tuple[Component, ...]]) -> Iterator[Lin
 
 
 def _masters_alike(
-    ssh: Ssh, hosts: Sequence[Host], judged: dict[str, tuple[Component, ...]], away: dict[str, str]
+    ssh: Ssh, hosts: Sequence[Host], judged: Mapping[str, Sequence[Component]], away: dict[str, str]
 ) -> Iterator[LintFinding]:
     """Compare how masters run with the first: a token that one API server signs, all of them have to believe.
 

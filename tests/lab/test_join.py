@@ -18,6 +18,7 @@ from scaler.gateways.process import run
 from scaler.lab.tools import wait_until
 from scaler.pki.certificates import Subject, new_key, request
 from tests.lab.conftest import NAME
+from tests.lab.routes import STATIC, right
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,11 @@ def test_both_are_ready_and_take_pods(joined: Joined) -> None:
         assert "Ready" in [c["type"] for c in nodes[name]["status"]["conditions"] if c["status"] == "True"]
         assert "unschedulable" not in nodes[name]["spec"]
         assert not any("scaler" in key for key in nodes[name]["metadata"]["annotations"])
+
+
+def test_every_node_has_the_way_to_the_pods_of_every_other(joined: Joined) -> None:
+    cluster, nodes = joined.cluster, [*joined.cluster.nodes()]
+    wait_until(lambda: right(cluster, *nodes, protocol=STATIC), "all routes are known", timeout=15)
 
 
 def test_the_inventory_has_them_and_its_comments(joined: Joined) -> None:

@@ -15,6 +15,7 @@ from scaler.lab.layout import Lab
 from scaler.lab.tools import wait_until
 from scaler.model.network import REFLECTOR_LABEL
 from tests.lab.conftest import SCALER, kept, made
+from tests.lab.routes import STATIC, right, routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 MESHED, REFLECTED = "meshed", "reflected"
-# BIRD's number in the kernel's routes.
-BIRD = "12"
 
 
 @pytest.fixture(scope="module")
@@ -64,32 +63,12 @@ def set_variables(where: Lab, **reflectors: bool) -> None:
         yaml.dump(tree, file)
 
 
-def routes(cluster: Cluster, host: str) -> dict[str, str]:
-    """Return what BIRD has put into the kernel of ``host``: pod CIDR to gateway."""
-    told = json.loads(cluster.hosts[host].exec(["ip", "-json", "route", "show", "proto", BIRD]).out or "[]")
-    return {route["dst"]: route["gateway"] for route in told}
-
-
-def wanted(cluster: Cluster, host: str) -> dict[str, str]:
-    """Return the routes that ``host`` should have, as the API's Nodes say."""
-    found = {}
-    for name, node in cluster.nodes().items():
-        address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
-        if name != host:
-            found[node["spec"]["podCIDR"]] = address
-    return found
-
-
 def sessions(cluster: Cluster, host: str) -> dict[str, str]:
     """Return BIRD's sessions on ``host``: the neighbour's address to the session's state."""
     argv = ["birdc", "-s", "/run/pod-bird/bird.ctl", "show", "protocols"]
     lines = cluster.hosts[host].exec(argv).out.splitlines()
     found = [re.match(r"node_(\S+)\s+BGP.*?\s(\S+)\s*$", line) for line in lines]
     return {match[1].replace("_", "."): match[2] for match in found if match}
-
-
-def right(cluster: Cluster, *hosts: str) -> bool:
-    return all(routes(cluster, host) == wanted(cluster, host) for host in hosts)
 
 
 def begins_with(cluster: Cluster, *names: str) -> None:
@@ -120,7 +99,7 @@ def test_nodes_join_a_full_mesh_and_their_routes_are_told_to_the_old_ones(meshed
     assert meshed.processes("m1") == before
     assert set(sessions(meshed, "m1").values()) == {"Established"}
     assert len(sessions(meshed, "m1")) == 2
-    assert meshed.hosts["n1"].exec(["ip", "route", "show", "proto", "197"]).out == ""
+    assert routes(meshed, "n1", STATIC) == {}
 
 
 def test_full_packets_cross_between_the_pods_networks(meshed: Cluster) -> None:

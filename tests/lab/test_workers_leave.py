@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from scaler.lab.images import BUSYBOX_TAG
 from scaler.lab.tools import wait_until
+from tests.lab.routes import STATIC, right
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,6 +187,8 @@ def test_a_statefulsets_pod_keeps_its_name_and_its_data_on_its_new_node(inhabite
     assert name not in cluster.nodes()
     assert name in groups(cluster)["standby"]
     assert name not in groups(cluster)["workers"]
+    nodes = [*cluster.nodes()]
+    wait_until(lambda: right(cluster, *nodes, protocol=STATIC), "nobody has a way to its pods any more", timeout=15)
 
 
 def test_its_host_is_as_a_fresh_one_and_nothing_was_removed_through_a_mount(inhabited: Inhabited) -> None:
