@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scaler.app import autoscaling
 from scaler.app.cloud_session import api_version
 from scaler.app.moving import may_move, pods_of
 from scaler.errors import InputError
@@ -135,5 +136,9 @@ def _plan(
     warnings = () if left or not machines else ("no node is left that takes pods: what moves off waits for one",)
     going = Going(machines, theirs, seen, pods, absent, warnings)
     for pool_id, size in going.sizes().items():
+        autoscaling.must_be_there(session, theirs[pool_id], autoscaler)
         recipes.may_lose(theirs[pool_id], size, autoscaler)
-    return recipes.shrink(session.name, going, drain, max_unavailable=max_unavailable, autoscaler=autoscaler)
+    plan = recipes.shrink(session.name, going, drain, max_unavailable=max_unavailable, autoscaler=autoscaler)
+    for pool in theirs.values():
+        plan = autoscaling.told(session, pool, plan)
+    return plan

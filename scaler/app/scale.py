@@ -45,6 +45,7 @@ def prepare(
     """Look at the pool and return the plan that brings it to ``wanted``; nothing is changed."""
     progress(f"reading pool {ref}")
     pool = session.find(ref)
+    autoscaling.must_be_there(session, pool, how.autoscaler)
     size = recipes.size_of(pool, wanted)
     recipes.may_have(pool, size, how.autoscaler, going=pool.target == size)
     instances = session.cloud.instances(pool)
@@ -54,8 +55,7 @@ def prepare(
     if size < pool.target and not how.provider_picks and "remove-instances" in session.cloud.offers:
         leaving = picked(pool, instances, nodes, size)
         if leaving:
-            plan = cloud_removal.plan_for(session, pool, leaving, how.drain, how.max_unavailable, how.autoscaler)
-            return autoscaling.told(session, pool, plan)
+            return cloud_removal.plan_for(session, pool, leaving, how.drain, how.max_unavailable, how.autoscaler)
     settled = pool.target == size and pool.state != "changing" and _all_ready(instances, nodes, size)
     plan = recipes.grow(
         session.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from scaler.drivers.cloud_calls import error_of
 from scaler.errors import (
@@ -33,9 +33,9 @@ RESUME = "scaler runs resume waits on"
 class CloudWorld(AnyWorld):
     """Everything a step in a cloud may use; ``poll_seconds`` and ``wait_seconds`` are how often and how long it asks.
 
-    ``progress`` is what came of the last change of a size: what the cloud gave up on, and why. ``unproven`` are the
-    Nodes that failed the checks of a join. ``ending`` are Nodes whose machines the cloud was asked to end, or may have
-    been: they are not opened again.
+    ``operation`` is the last change of a size, None before there is one, and ``progress`` what came of it: what the
+    cloud gave up on, and why. ``unproven`` are the Nodes that failed the checks of a join. ``ending`` are Nodes whose
+    machines the cloud was asked to end, or may have been: they are not opened again.
     """
 
     cluster: CloudCluster
@@ -44,6 +44,7 @@ class CloudWorld(AnyWorld):
     poll_seconds: float
     wait_seconds: float
     version: str
+    operation: Operation | None = None
     progress: Progress = field(default_factory=lambda: Progress(state="done"))
     unproven: list[Node] = field(default_factory=list)
     ending: set[str] = field(default_factory=set)
@@ -109,8 +110,7 @@ def watched(world: CloudWorld, operation: Operation, what: str) -> Progress:
         raise StillGoingError(
             f"{what}: the cloud is not done after {world.wait_seconds:g} s{_told(last)}",
             hint=RESUME,
-            code=operation.id,
-            request=operation.request,
+            **handles(operation),
         )
     return last[0]
 
@@ -176,6 +176,18 @@ def as_wanted(world: CloudWorld, pool: Pool, size: int) -> Operation:
     return Operation(change="set-size", pool=pool.id, target=size, started=world.clock.now())
 
 
-def partial(message: str, hint: str) -> PartialError:
-    """Return the error of a change that was done in part."""
-    return PartialError(message, hint=hint)
+class Handles(TypedDict, total=False):
+    """By which IDs a cloud knows what it was asked for, as CloudError takes them."""
+
+    code: str
+    request: str
+
+
+def handles(operation: Operation | None) -> Handles:
+    """Return the IDs of ``operation``, none before there is one."""
+    return {"code": operation.id, "request": operation.request} if operation else {}
+
+
+def partial(message: str, hint: str, operation: Operation | None) -> PartialError:
+    """Return the error of a change that was done in part, told as CloudError tells one that failed."""
+    return PartialError(CloudError(message, **handles(operation)).message, hint=hint)

@@ -47,7 +47,7 @@ class PoolCreated(Irreversible):
             clouds.intend(world, f"create {name}")
             operation = clouds.once_surely(world, lambda: world.cloud.create_like(like, spec), there, again=False)
         progress = clouds.watched(world, clouds.asked(world, operation), f"pool {name}")
-        world.progress = progress
+        world.operation, world.progress = operation, progress
         if progress.state == "failed":
             clouds.must_succeed(progress, operation, f"pool {name}")
         return {}

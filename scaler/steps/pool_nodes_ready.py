@@ -39,6 +39,7 @@ class PoolNodesReady(Irreversible):
                 f"pool {name}: asked for {size}, {len(look.ready)} are Ready after {world.wait_seconds:g} s"
                 f"{look.missing()}",
                 hint=clouds.RESUME,
+                **clouds.handles(world.operation),
             )
         if len(look.ready) >= size:
             return {}
@@ -47,9 +48,11 @@ class PoolNodesReady(Irreversible):
         if arrived > 0:
             unproven = ", and was not proven" if world.plan.wants.verify else ""
             raise clouds.partial(
-                told, f"what arrived stands{unproven}; scaler runs resume asks what has become of the rest"
+                told,
+                f"what arrived stands{unproven}; scaler runs resume asks what has become of the rest",
+                world.operation,
             )
-        raise clouds.cause_of(world.progress, CloudError)(told)
+        raise clouds.cause_of(world.progress, CloudError)(told, **clouds.handles(world.operation))
 
 
 class _Look:
@@ -79,12 +82,16 @@ class _Look:
         return given_up and len(self.ready) == len(running)
 
     def missing(self) -> str:
-        """Say what is missing, machine by machine."""
+        """Say what is missing, machine by machine, and with which codes the cloud gave up."""
         ready = {each.id for each in self.ready}
         said = [self._why_not(each) for each in self._instances if each.id not in ready and each.state != "leaving"]
-        told = clouds.reasons(self._world.progress.troubles) or clouds.reasons(self._pool.troubles)
-        said += [told] if told and not any(each.reason for each in self._instances) else []
-        return "".join(f"\n{line}" for line in said)
+        troubles = self._world.progress.troubles
+        if any(each.reason for each in self._instances):
+            # Some clouds tell the reason of a machine in words, and its code only of the operation.
+            told = clouds.reasons(each for each in troubles if each.code and each.code not in "".join(said))
+        else:
+            told = clouds.reasons(troubles) or clouds.reasons(self._pool.troubles)
+        return "".join(f"\n{line}" for line in [*said, *filter(None, [told])])
 
     def _why_not(self, instance: Instance) -> str:
         if instance.state != "running":

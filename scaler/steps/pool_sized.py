@@ -38,7 +38,7 @@ class PoolSized:
         size = wants.size or 0
         operation = self._begun(world) or self._ask(world, clouds.must_find(world, wants.pool), size)
         progress = clouds.watched(world, clouds.asked(world, operation), f"pool {name} to {size}")
-        world.progress = progress
+        world.operation, world.progress = operation, progress
         pool = clouds.must_find(world, wants.pool)
         if pool.target != size and wants.autoscaler != "keep" and progress.state == "done":
             raise ConflictError(f"pool {name}: {size} nodes were asked for, and somebody asked for {pool.target} since")

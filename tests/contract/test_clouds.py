@@ -221,12 +221,13 @@ def test_at_a_bound_is_within(rig: Rig) -> None:
 
 def test_an_autoscaled_pool_is_left_alone_unless_it_is_said(rig: Rig) -> None:
     rig.pools["web"].autoscaled = True
-    if rig.provider.kind != "eks":
-        rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=5)
-    else:
+    if rig.provider.kind == "eks":
         # Its API does not tell whether the Cluster Autoscaler runs; that one itself tells it in the cluster.
         rig.api.nodes.autoscaled("eks-web-7ac1b2c3-0000-1111-2222-333344445555")
+    rig.told("scale", "--pool", "web", "--to", "5", "--yes", ends=5)
+    rig.told("remove-node", min(rig.ready(rig.pools["web"])), "--yes", ends=5)
     assert rig.sizes() == []
+    assert rig.provider.asked(*rig.provider.removals) == []
     told = rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "keep", "--yes")
     assert rig.sizes() == [5]
     (warning,) = told["data"]["plan"]["warnings"]
@@ -234,11 +235,15 @@ def test_an_autoscaled_pool_is_left_alone_unless_it_is_said(rig: Rig) -> None:
 
 
 def test_an_autoscaler_is_disabled_or_pinned_whether_a_pool_grows_or_shrinks(rig: Rig) -> None:
-    if rig.provider.kind == "eks":
-        # It has none of its own: whether the Cluster Autoscaler runs is not told by its API.
-        return
     web = rig.pools["web"]
     web.autoscaled = True
+    if rig.provider.kind == "eks":
+        # It has none of its own that could be switched: that is said, and nothing else is done.
+        for word in ("disable", "pin"):
+            told = rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", word, "--yes", ends=20)
+            assert "scaler pool autoscale web" in told["error"]["hint"]
+        assert rig.sizes() == []
+        return
     rig.told("scale", "--pool", "web", "--to", "5", "--autoscaler", "disable", "--yes")
     assert (web.autoscaled, web.target) == (False, 5)
     web.autoscaled, web.min, web.max = True, 1, 12
@@ -247,6 +252,17 @@ def test_an_autoscaler_is_disabled_or_pinned_whether_a_pool_grows_or_shrinks(rig
     rig.told("scale", "--pool", "web", "--to", "4", "--autoscaler", "pin", "--yes")
     assert (web.autoscaled, web.min, web.max, web.target) == (True, 4, 4, 4)
     assert len(rig.ready(web)) == 4
+
+
+def test_an_autoscaler_that_is_off_is_not_pinned(rig: Rig) -> None:
+    told = rig.told("scale", "--pool", "web", "--to", "13", "--autoscaler", "pin", "--yes", ends=_refused(rig))
+    assert "--autoscaler pin" in told["error"]["message"]
+    assert rig.sizes() == []
+
+
+def _refused(rig: Rig) -> int:
+    """Return how a pool ends that is to be pinned and has no autoscaler; EKS has none at all."""
+    return 20 if rig.provider.kind == "eks" else 3
 
 
 def test_a_conflict_is_told_with_the_clouds_code(rig: Rig) -> None:

@@ -16,6 +16,7 @@ WEB = Pool(id="np-1", name="web", target=2, actual=2, state="ready", label="pool
 class FakeCloud:
     """One pool, whose machines ``i-N`` are the Nodes ``web-N``; a size that is asked for is there at once."""
 
+    title = "A cloud"
     offers = frozenset({"create", "delete", "remove-instances"})
 
     def __init__(self, kube: FakeKube, size: int) -> None:

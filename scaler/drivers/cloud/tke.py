@@ -18,6 +18,7 @@ from tencentcloud.tke.v20180525.tke_client import TkeClient as TkeClient2018
 from tencentcloud.tke.v20220501.tke_client import TkeClient as TkeClient2022
 
 from scaler.drivers import cloud_tke_api as api
+from scaler.drivers.cloud_tke_removal import removed
 from scaler.errors import CredentialsError, NotOfferedError, QuotaError, SoldOutError
 from scaler.model.pools import Instance, Operation, Pool, Progress, Trouble
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from scaler.model.pools import Autoscaling, Change, PoolSpec
 
 LABEL = "tke.cloud.tencent.com/nodepool-id"
-# The API's own limit for a page, and for the machines of one removal.
+# The API's own limit for a page.
 PAGE = 100
 REGULAR, NATIVE = "Regular", "Native"
 _STATES = {"normal": "ready", "running": "ready", "deleting": "deleting", "deleted": "deleting", "abnormal": "degraded"}
@@ -129,29 +130,23 @@ class Tke:
             params = {"MachineNames": [each.id for each in instances], "EnableScaleDown": True}
             done = self._calls.once(lambda: self._call(TkeClient2022, "DeleteClusterMachines", params, api.Done))
             return self._operation("remove-instances", pool.id, done, instances=[each.id for each in instances])
-        troubles: list[Trouble] = []
-        going: list[str] = []
-        request = ""
-        for names, force in _batches(instances):
+
+        def send(names: list[str], force: bool) -> api.Deleted:  # noqa: FBT001 - as the API's own
             params = {
                 "InstanceIds": names,
                 "InstanceDeleteMode": "terminate",
                 **({"ForceDelete": True} if force else {}),
             }
-            told = self._calls.once(partial(self._call, TkeClient2018, "DeleteClusterInstances", params, api.Deleted))
-            request = told.request_id
-            going += [name for name in names if name not in told.failed_instance_ids]
-            troubles += [
-                Trouble(what=name, code="FailedInstanceIds", message="TKE did not end it")
-                for name in told.failed_instance_ids
-            ]
+            return self._calls.once(partial(self._call, TkeClient2018, "DeleteClusterInstances", params, api.Deleted))
+
+        ended = removed(instances, send)
         return Operation(
             change="remove-instances",
             pool=pool.id,
-            instances=tuple(going),
+            instances=ended.going,
             started=self._doors.clock.now(),
-            request=request,
-            troubles=tuple(troubles),
+            request=" ".join(ended.requests),
+            troubles=ended.troubles,
         )
 
     def masters(self) -> tuple[Instance, ...]:
@@ -316,14 +311,6 @@ class Tke:
 
 def _by_id(pool_id: str) -> dict[str, Any]:
     return {"Filters": [{"Name": "NodePoolsId", "Values": [pool_id]}]}
-
-
-def _batches(instances: Sequence[Instance]) -> Iterator[tuple[list[str], bool]]:
-    """Yield the machines of one request each; those that are not up yet need force."""
-    for force in (False, True):
-        names = [each.id for each in instances if (each.state != "running") is force]
-        for at in range(0, len(names), PAGE):
-            yield names[at : at + PAGE], force
 
 
 def _pool(told: api.NodePool) -> Pool:

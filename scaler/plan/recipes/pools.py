@@ -64,7 +64,8 @@ def may_have(pool: Pool, size: int, autoscaler: Autoscaler, *, going: bool = Fal
     _may_change(pool, autoscaler, going=going)
     if size != pool.target:
         must_divide(pool, size)
-    if autoscaler != "pin":
+    # Only bounds that move with the size give way to it.
+    if not (autoscaler == "pin" and pool.autoscaled):
         _within(pool, size)
 
 
@@ -141,6 +142,7 @@ def grow(
     told = [trouble.sentence for trouble in pool.troubles]
     if autoscaler == "keep" and pool.autoscaled and steps:
         told.append(f"the autoscaler of pool {pool.name} stays, and may change the size again")
+    told += _off_already([pool], autoscaler) if steps else []
     return PoolPlan(
         change=GROW,
         cluster=cluster,
@@ -171,6 +173,12 @@ def _autoscaling(pool: Pool, size: int, autoscaler: Autoscaler) -> Autoscaling |
         return Autoscaling(on=False, min=pool.min or 0, max=max(pool.max or 0, size))
     pinned = Autoscaling(on=True, min=size, max=size)
     return None if pool.has(pinned) else pinned
+
+
+def _off_already(pools: Iterable[Pool], autoscaler: Autoscaler) -> list[str]:
+    """Say which pools have no autoscaler that could be disabled, so that nobody takes it for a change."""
+    off = [pool.name for pool in pools if not pool.autoscaled]
+    return [f"pool {name} has no autoscaler on: there is none to disable" for name in off if autoscaler == "disable"]
 
 
 class Going(NamedTuple):
@@ -218,7 +226,7 @@ def shrink(cluster: str, going: Going, drain: Drain, *, max_unavailable: int, au
         hosts=tuple(Unit(name=name, what="node", id=going.machines[name].instance) for name in names),
         steps=tuple(steps),
         present=going.absent,
-        warnings=going.warnings,
+        warnings=(*going.warnings, *_off_already(going.pools.values(), autoscaler)),
         untouched=_UNTOUCHED,
         leaves="workers",
         drain=drain,

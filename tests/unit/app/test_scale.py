@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from scaler.app.scale import How, picked, prepare
-from scaler.errors import InputError
+from scaler.errors import InputError, NotOfferedError
 from scaler.model.pools import Instance
 from scaler.plan.plan import Drain
 from scaler.plan.pool_plan import Verify
@@ -18,7 +18,7 @@ from tests.fakes.kube import FakeKube
 if TYPE_CHECKING:
     from scaler.app.cloud_session import CloudSession
     from scaler.model.pools import Pool
-    from scaler.plan.pool_plan import PoolPlan
+    from scaler.plan.pool_plan import Autoscaler, PoolPlan
 
 
 class FakeSession:
@@ -86,3 +86,12 @@ def test_of_zones_with_as_many_nodes_each_the_fullest_gives_first() -> None:
 def test_nothing_is_proven_where_nodes_go(session: FakeSession, *, picks: bool) -> None:
     with pytest.raises(InputError, match="--verify"):
         planned(session, "2", How(verify=True, provider_picks=picks))
+
+
+@pytest.mark.parametrize("wanted", ["3", "+1", "-1"])
+@pytest.mark.parametrize("autoscaler", ["pin", "disable"])
+def test_no_autoscaler_is_switched_in_silence_that_the_cloud_cannot_switch(
+    session: FakeSession, wanted: str, autoscaler: Autoscaler
+) -> None:
+    with pytest.raises(NotOfferedError, match="--autoscaler"):
+        planned(session, wanted, How(autoscaler=autoscaler))

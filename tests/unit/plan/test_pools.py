@@ -64,6 +64,19 @@ def test_a_pinned_pool_may_go_beyond_the_bounds_that_move_with_it() -> None:
     assert plan.wants.autoscaling == Autoscaling(on=True, min=12, max=12)
 
 
+def test_bounds_that_do_not_move_hold_for_a_pinned_size_too() -> None:
+    with pytest.raises(GuardError, match="max 9"):
+        recipes.may_have(pool(), 12, "pin")
+
+
+def test_an_autoscaler_that_is_off_is_not_disabled_in_silence() -> None:
+    told = "pool web has no autoscaler on: there is none to disable"
+    assert recipes.grow("prod", pool(), 5, autoscaler="disable").warnings == (told,)
+    assert recipes.grow("prod", pool(autoscaled=True), 5, autoscaler="disable").warnings == ()
+    shrunk = recipes.shrink("prod", leaving(autoscaled=False), Drain(), max_unavailable=2, autoscaler="disable")
+    assert shrunk.warnings == (told,)
+
+
 def test_a_pool_at_work_takes_no_other_size() -> None:
     with pytest.raises(ConflictError):
         recipes.may_have(pool(state="changing"), 5, "")
