@@ -51,6 +51,7 @@ def _again(
             drain=drain,
             verify=wants.verify is not None,
             known=wants.verify,
+            there=_there(run, wants),
         )
         again = scale.prepare(
             session, wants.pool, str(wants.size), how, progress=progress, begun=_begun(run, "set-size")
@@ -72,7 +73,8 @@ def _again(
         return again.model_copy(update={"warnings": (*again.warnings, *_refilled(session, wants, again.wants))})
     if plan.change == recipes.CREATE and wants.spec:
         spec, verify = wants.spec, wants.verify is not None
-        return pools.create(session, spec.name, like=wants.pool, size=spec.size, verify=verify, again=True)
+        made = pools.create(session, spec.name, like=wants.pool, size=spec.size, verify=verify, again=True)
+        return made.since(_there(run, wants))
     if plan.change == recipes.DELETE:
         return _deleted(session, plan, drain)
     if plan.change == recipes.AUTOSCALE and wants.autoscaling:
@@ -107,6 +109,13 @@ def _refilled(session: CloudSession, first: Wants, again: Wants) -> list[str]:
                 f"of those that went; scaler scale --pool {pool.name} --to {left} takes away what came last"
             )
     return told
+
+
+def _there(run: Run, first: Wants) -> dict[str, str] | None:
+    """Return the Nodes that are no news: those that the change began with, and those that ``run`` itself has told."""
+    told = [fact["there"] for fact in run.facts if "there" in fact]
+    # One that was killed or stopped told its journal only.
+    return told[-1] if told and run.status in {"done", "failed"} else first.there
 
 
 def _begun(run: Run, change: str) -> Operation | None:

@@ -12,6 +12,8 @@ from scaler.engine import job_history
 from scaler.errors import InputError, ScalerError
 from scaler.gateways import calendar, job_file, telling
 from scaler.gateways.files import write_atomically
+from scaler.model.cloud_cluster import CloudCluster
+from scaler.model.job_fits import BINARY
 from scaler.plan import job_messages, job_metrics, job_schedule
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ class Known(NamedTuple):
 def read(cluster: str) -> Known:
     """Read the jobs of ``cluster``; raises InputError with every mistake."""
     directory = directory_of(cluster)
-    name = read_any(cluster).name
-    return Known(name, directory, job_file.read(directory, name))
+    found = read_any(cluster)
+    kind = found.settings.kind if isinstance(found, CloudCluster) else BINARY
+    return Known(found.name, directory, job_file.read(directory, found.name, kind))
 
 
 def expressions(known: Known, named: Named) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from scaler.gateways.kube import labelled
 from scaler.plan.plan import Drain
 from scaler.plan.pool_plan import Verify
 from scaler.plan.recipes import pools as recipes
+from scaler.steps import pool_counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class How(NamedTuple):
-    """What the operator said beside the size; ``known`` is whose work an earlier run was to prove."""
+    """What the operator said beside the size.
+
+    ``known`` is whose work an earlier run was to prove, ``there`` the Nodes that the change began with.
+    """
 
     autoscaler: Autoscaler = ""
     rollback: bool = False
@@ -31,6 +35,7 @@ class How(NamedTuple):
     max_unavailable: int = 1
     verify: bool = False
     known: Verify | None = None
+    there: dict[str, str] | None = None
 
 
 def prepare(
@@ -56,7 +61,10 @@ def prepare(
         leaving = picked(pool, instances, nodes, size)
         if leaving:
             return cloud_removal.plan_for(session, pool, leaving, how.drain, how.max_unavailable, how.autoscaler)
-    settled = pool.target == size and pool.state != "changing" and _all_ready(instances, nodes, size)
+    now = pool_counted.there(instances, nodes)
+    there = now if how.there is None else how.there
+    # Nodes that came since an earlier run was killed are still to be counted.
+    settled = pool.target == size and pool.state != "changing" and _all_ready(instances, nodes, size) and there == now
     plan = recipes.grow(
         session.name,
         pool,
@@ -67,7 +75,7 @@ def prepare(
         settled=settled,
         verify=(how.known or _verify(nodes, size)) if how.verify else None,
     )
-    plan = autoscaling.told(session, pool, plan)
+    plan = autoscaling.told(session, pool, plan.since(there))
     # What fails its checks is emptied before it is given back.
     return plan.model_copy(update={"drain": how.drain}) if how.verify and how.rollback else plan
 

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from scaler.errors import InputError
 from scaler.model import job_actions, job_targets, jobs
+from scaler.model.job_fits import BINARY
 from scaler.model.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 FILE = "jobs.yaml"
 
 
-def read(directory: Path, cluster: str) -> Jobs:
-    """Read the jobs of ``cluster``, whose inventory is in ``directory``; raises InputError with every mistake."""
+def read(directory: Path, cluster: str, kind: str = BINARY) -> Jobs:
+    """Read the jobs of ``cluster``, whose inventory is in ``directory``; raises InputError with every mistake.
+
+    A job that no cluster of this ``kind`` can ever do is one.
+    """
     path = directory / FILE
     try:
         tree = YAML(pure=True).load(path.read_bytes())
@@ -41,7 +45,7 @@ def read(directory: Path, cluster: str) -> Jobs:
     if not isinstance(plain, dict):
         raise InputError(f"{path}: is not a map with jobs", hint="inventories/example/jobs.yaml shows what goes in")
     try:
-        found = Jobs.model_validate(plain)
+        found = Jobs.model_validate(plain, context={"kind": kind})
     except ValidationError as e:
         findings = e.errors(include_url=False)
         lines = [_told(path, tree, finding) for finding in findings]

@@ -30,13 +30,18 @@ class _Drains(Doing):
 
 
 class Scale(_Drains):
-    """Bring the workers of a binary cluster, or a pool of any cluster, to a number."""
+    """Bring the workers of a binary cluster, or a pool of any cluster, to a number.
+
+    ``partial`` is of binary clusters, ``autoscaler`` and ``rollback`` are of managed ones.
+    """
 
     do: Literal["scale"]
     workers: int | None = Field(default=None, ge=0)
     pool: Word | None = None
     to: int | None = Field(default=None, ge=0)
     partial: bool = False
+    autoscaler: Literal["keep", "pin", "disable"] | None = None
+    rollback: bool = False
 
     @model_validator(mode="after")
     def _one_thing_is_scaled(self) -> Scale:

@@ -7,11 +7,12 @@ from datetime import time
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from scaler.model.base import Value
 from scaler.model.durations import Seconds
 from scaler.model.job_actions import Action
+from scaler.model.job_fits import misfit
 from scaler.model.job_targets import Target
 from scaler.model.paths import AbsolutePath
 
@@ -108,6 +109,15 @@ class Job(Value):
             raise ValueError(f"action {self.action.do} changes nothing that could be rolled back")
         if not self.action.changes and (self.guards.max_change or self.guards.min_ready):
             raise ValueError(f"action {self.action.do} changes no node: max_change and min_ready say nothing about it")
+        return self
+
+    @model_validator(mode="after")
+    def _it_fits_its_cluster(self, info: ValidationInfo) -> Job:
+        # Whose inventory is beside the file says the context; without one, nobody knows.
+        kind = (info.context or {}).get("kind")
+        why = misfit(self.action, kind, rolls_back=self.on_failure.then == "roll-back") if kind else ""
+        if why:
+            raise ValueError(why)
         return self
 
 

@@ -44,7 +44,7 @@ def _verb(action: Action) -> tuple[str, ...]:
                 if action.pool is None
                 else ("--pool", action.pool, "--to", str(action.to))
             )
-            return ("scale", *size, *(("--partial",) if action.partial else ()), *_drain(action))
+            return ("scale", *size, *_how(action), *_drain(action))
         case AddNode():
             return ("add-node", *action.hosts, *(("--keep-going",) if action.keep_going else ()))
         case RemoveNode():
@@ -56,6 +56,12 @@ def _verb(action: Action) -> tuple[str, ...]:
             return ("snapshot", "--keep", str(action.keep), *place)
         case Look() | Certs():
             return ("status",)
+
+
+def _how(action: Scale) -> tuple[str, ...]:
+    words: tuple[str, ...] = ("--partial",) if action.partial else ()
+    words += ("--autoscaler", action.autoscaler) if action.autoscaler else ()
+    return (*words, *(("--rollback",) if action.rollback else ()))
 
 
 def _drain(action: Scale | RemoveNode) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Invariants, at every point and after every restart:
 * A wish names its host. A run that is begun a second time is about the same hosts, and a host that has come already
   changes nothing: no increase is ever done twice.
 * The size of a group is the number of its machines that do not leave. Only ``delete`` lets one that is there leave,
-  and never so many that fewer than the group's min work.
+  and one whose Node is Ready never where fewer Ready ones than the group's min would stay.
 """
 
 from __future__ import annotations
@@ -194,11 +194,14 @@ def delete(world: World, ledger: Ledger, group: str, named: Sequence[Named], now
     fewer = sum(not instance.error for instance in leaving)
     if fewer and size - fewer < least:
         raise _below(group, size, least, fewer)
-    running = sum(instance.state == "running" for instance in among)
-    going = sum(instance.state == "running" for instance in leaving)
-    if going and running - going < least:
-        # What only comes may never arrive: it is nothing that one that works could leave for.
-        raise _below(group, running, least, going)
+    ready = sum(_ready(world, instance) for instance in among)
+    going = sum(_ready(world, instance) for instance in leaving)
+    if going and ready - going < least:
+        # What only comes may never arrive, and what is not Ready may never be: one that works does not leave for those.
+        raise RefusedError(
+            "FAILED_PRECONDITION",
+            f"group {group} has {ready} Ready machines and min {least}: {going} fewer Ready ones are too many",
+        )
     for instance in leaving:
         trouble = ledger.troubles.get(instance.host)
         if instance.state == "running" and trouble and trouble.until > now:
@@ -215,6 +218,12 @@ def delete(world: World, ledger: Ledger, group: str, named: Sequence[Named], now
     ]
     kept = _without(ledger, hosts)
     return kept.model_copy(update={"wishes": (*kept.wishes, *gone)})
+
+
+def _ready(world: World, instance: Instance) -> bool:
+    """Tell whether work runs on it: a worker that stays, and whose Node was Ready at the last look."""
+    node = world.node(instance.host)
+    return instance.state == "running" and node is not None and node.ready
 
 
 def _below(group: str, size: int, least: int, fewer: int) -> RefusedError:

@@ -47,8 +47,9 @@ class Wants(Value):
     """What a cloud is asked for; only what the change is about is set.
 
     ``size`` is absolute, ``before`` the target that the plan saw, and ``had`` the one before the first run of this
-    change, which a rollback goes back to. ``begun`` is the operation of an earlier run that
-    this one goes on with. ``verify`` says whose work is proven. ``machines`` are the instances that leave, by Node;
+    change, which a rollback goes back to. ``begun`` is the operation of an earlier run that this one goes on with.
+    ``there`` are the UIDs, by name, of the pool's Nodes as this change began, None where nobody looked: by them is told
+    which came and went. ``verify`` says whose work is proven. ``machines`` are the instances that leave, by Node;
     ``sizes`` what is left of each pool then.
     """
 
@@ -61,6 +62,7 @@ class Wants(Value):
     spec: PoolSpec | None = None
     masters: int | None = None
     begun: Operation | None = None
+    there: dict[str, str] | None = None
     verify: Verify | None = None
     machines: dict[str, Machine] = Field(default={})
     sizes: dict[str, int] = Field(default={})
@@ -73,3 +75,7 @@ class PoolPlan(AnyPlan):
     wants: Wants
     # Machines that a cloud has ended do not come back, and those that it made are work's by now.
     can_roll_back: ClassVar[bool] = False
+
+    def since(self, there: dict[str, str] | None) -> PoolPlan:
+        """Return this plan as that of a change that began with these Nodes."""
+        return self.model_copy(update={"wants": self.wants.model_copy(update={"there": there})})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import CloudError, StillGoingError
 from scaler.gateways import kube
 from scaler.gateways.clock import wait_until
-from scaler.steps import clouds
+from scaler.steps import clouds, pool_counted
 from scaler.steps.world import Irreversible
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ class PoolNodesReady(Irreversible):
         """Look, again and again; where the cloud has given up on some, say which and why."""
         name, size = hosts[0].name, world.plan.wants.size or 0
         look = _Look(world, clouds.of_plan(world))
-        if not wait_until(world.clock, look.settled, timeout=world.wait_seconds, every=world.poll_seconds):
+        try:
+            settled = wait_until(world.clock, look.settled, timeout=world.wait_seconds, every=world.poll_seconds)
+        finally:
+            # What has come by now has come, whatever keeps the rest.
+            look.count()
+        if not settled:
             raise StillGoingError(
                 f"pool {name}: asked for {size}, {len(look.ready)} are Ready after {world.wait_seconds:g} s"
                 f"{look.missing()}",
@@ -63,6 +68,7 @@ class _Look:
         self.ready: list[Instance] = []
         self._instances: tuple[Instance, ...] = ()
         self._nodes: list[Node] = []
+        self._looked = False
 
     def settled(self) -> bool:
         """Look once; tell whether nothing more will come by itself."""
@@ -70,6 +76,7 @@ class _Look:
         self._pool = clouds.must_find(world, self._pool.id)
         self._instances = world.cloud.instances(self._pool)
         self._nodes = kube.labelled(world.kube, self._pool.label, self._pool.value)
+        self._looked = True
         running = self._in_state("running")
         self.ready = [each for each in running if any(node.ready and _is(each, node) for node in self._nodes)]
         world.say(f"{len(self.ready)} of {size} Ready")
@@ -80,6 +87,13 @@ class _Look:
         # The cloud said that it gave up, or shows the machines that it gave up on.
         given_up = world.progress.state in {"partial", "failed"} or len(running) + len(self._in_state("failed")) >= size
         return given_up and len(self.ready) == len(running)
+
+    def count(self) -> None:
+        """Tell which nodes came and went, as of the last look; one that leaves is still there."""
+        if self._looked:
+            ready = [node for node in self._nodes if node.ready]
+            present = {n.name: n.metadata.uid for n in self._nodes if any(_is(each, n) for each in self._instances)}
+            pool_counted.count(self._world, pool_counted.there(self.ready, ready), present)
 
     def missing(self) -> str:
         """Say what is missing, machine by machine, and with which codes the cloud gave up."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import PartialError, ScalerError, StepError
 from scaler.gateways import kube
 from scaler.gateways.threads import Threads
-from scaler.steps import clouds, proof
+from scaler.steps import clouds, pool_counted, proof
 from scaler.steps.nodes_drained import drained
 from scaler.steps.pool_instances_removed import STEP as REMOVAL
 
@@ -77,6 +77,7 @@ class PoolNodesVerified:
         if kept:
             raise StepError("; ".join(kept))
         failures = REMOVAL.end(world, clouds.of_plan(world), machines)
+        pool_counted.ended(world, set(names) - set(failures))
         left = [node.name for node in kube.nodes(world.kube, names) if node.name not in failures and _same(nodes, node)]
         world.kube.delete("nodes", left)
         if failures:

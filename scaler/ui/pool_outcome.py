@@ -25,19 +25,33 @@ if TYPE_CHECKING:
 
 def data(plan: PoolPlan, outcome: Outcome | None) -> dict[str, Any]:
     """Return what a program wants to know of a run; without an outcome nothing had to be done."""
+    added, removed = _moved(plan, outcome)
+    acted = bool(outcome and outcome.made and any(s.step != "pool_nodes_verified" for s in plan.steps))
     return {
         "plan": plan.to_json(),
         "run": outcome.run if outcome else None,
         "pool": plan.wants.pool,
         "size": plan.wants.size,
         "before": plan.wants.before,
-        "removed": list(outcome.made) if outcome and plan.leaves else [],
+        "added": added,
+        "removed": removed,
         "present": list(plan.present),
         "failed": outcome.failed if outcome else {},
         "left": outcome.left if outcome else {},
         "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()} if outcome else {},
-        "changed": bool(outcome and outcome.made and any(s.step != "pool_nodes_verified" for s in plan.steps)),
+        # Some may have come though the run failed.
+        "changed": acted or bool(added or removed),
     }
+
+
+def _moved(plan: PoolPlan, outcome: Outcome | None) -> tuple[list[str], list[str]]:
+    """Return the nodes that came and those that went: as the plan names them, or as the cloud chose them."""
+    if outcome is None:
+        return [], []
+    named = [host.name for host in plan.hosts if host.what != "pool" and host.name in outcome.made]
+    if plan.leaves:
+        return [], named
+    return named + list(outcome.measures.get("added", ())), list(outcome.measures.get("removed", ()))
 
 
 def error(outcome: Outcome | None) -> ScalerError | None:

@@ -25,7 +25,8 @@ POOLS: dict[str, Any] = {
 class Fleet:
     """The machines of a cluster's pools: which work, which wait, which have a Node; runs of scaler move them.
 
-    ``broken`` are hosts that no run can add or remove, ``unreachable`` those for which a whole run is refused.
+    ``broken`` are hosts that no run can add or remove, ``unreachable`` those for which a whole run is refused,
+    ``silent`` those whose Nodes are not Ready.
     """
 
     def __init__(self, web: int = 4, batch: int = 3, *, working: Iterable[str] = ("web-1",)) -> None:
@@ -35,6 +36,7 @@ class Fleet:
         self.nodes: dict[str, dict[str, Any]] = {name: {} for name in self.working}
         self.broken: dict[str, str] = {}
         self.unreachable: set[str] = set()
+        self.silent: set[str] = set()
         self.now = NOW
 
     def host(self, name: str) -> Host:
@@ -53,7 +55,7 @@ class Fleet:
 
     def node(self, name: str) -> Node:
         told = {"providerID": f"scaler://prod/{name}", **self.nodes[name]}
-        ready = {"type": "Ready", "status": "True"}
+        ready = {"type": "Ready", "status": "Unknown" if name in self.silent else "True"}
         has, gives = ({"cpu": "4", "memory": memory, "pods": "110"} for memory in ("9Gi", "8Gi"))
         status = {"conditions": [ready], "capacity": has, "allocatable": gives}
         return Node.model_validate({"metadata": {"name": name}, "spec": told, "status": status})

@@ -254,7 +254,14 @@ def create(cluster: str, like: Pool, spec: PoolSpec, *, there: Pool | None, veri
         steps=tuple(StepSpec(step=step, hosts=(spec.name,)) for step in steps),
         untouched=_UNTOUCHED,
         on_failure="stop",
-        wants=Wants(pool=like.id, spec=spec, size=spec.size, before=0, verify=Verify(which="new") if verify else None),
+        wants=Wants(
+            pool=like.id,
+            spec=spec,
+            size=spec.size,
+            before=0,
+            there={},
+            verify=Verify(which="new") if verify else None,
+        ),
     )
 
 

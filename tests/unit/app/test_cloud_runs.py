@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -63,3 +64,15 @@ def test_a_pool_that_was_not_lowered_before_the_run_was_killed_is_told() -> None
     (told,) = cloud_runs._refilled(cast("CloudSession", Session(())), first, again)
     assert "3 nodes, 2 were to be left" in told
     assert cloud_runs._refilled(cast("CloudSession", Session(())), Wants(sizes={"web": 2}), again) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "there"), [("failed", {"b": "2"}), ("interrupted", {"a": "1"}), ("stopped", {"a": "1"})]
+)
+def test_nodes_are_told_once_and_those_of_a_run_that_told_nobody_are_told_by_the_next(
+    status: str, there: dict[str, str]
+) -> None:
+    run = cast("Run", SimpleNamespace(status=status, facts=[{"intent": "set-size"}, {"there": {"b": "2"}}]))
+    first = Wants(there={"a": "1"})
+    assert cloud_runs._there(run, first) == there
+    assert cloud_runs._there(cast("Run", SimpleNamespace(status=status, facts=[])), first) == {"a": "1"}

@@ -229,3 +229,19 @@ def test_cron_is_not_told_what_it_would_do_at_another_time(place: Path, monkeypa
         job_install.crontab(known(place, down=DOWN), doer)
     with pytest.raises(InputError, match="is systemd's; a crontab takes five fields"):
         job_install.crontab(known(place, snapshot=SNAPSHOT), doer)
+
+
+def test_a_drop_in_of_the_operator_s_is_read_for_all_jobs_and_left_as_it_is(place: Path) -> None:
+    told = known(place, down=DOWN)
+    drop_in = place / "scaler-job-.service.d" / "cloud.conf"
+    own = place / "scaler-job-prod_down.service.d" / "own.conf"
+    for path in (drop_in, own):
+        path.parent.mkdir()
+        path.write_text("[Service]\nEnvironmentFile=/etc/scaler/cloud.env\nNoSuchKey=1\n")
+    assert [what for what, _ in install(place, told)] == ["write", "write"]
+    unit = str(place / "scaler-job-prod_down.service")
+    said = analysed("verify", "--man=no", "--recursive-errors=no", unit).stderr
+    # That systemd complains of the key shows that it reads the file.
+    assert all(f"{path}:3: Unknown key" in said for path in (drop_in, own)), said
+    left = job_install.take_out(job_install.removals(units.of("prod", place)), Manager(False))
+    assert (len(left), sorted(place.iterdir())) == (2, [drop_in.parent, own.parent])

@@ -470,3 +470,13 @@ def test_a_record_that_is_not_understood_hides_no_other(bench: Bench) -> None:
     bench.run()
     (job_history.directory("prod", "down") / "20990101-000000-000000.json").write_text("{")
     assert [each.result for each in job_history.records("prod", "down")] == ["done"]
+
+
+def test_nodes_of_a_cloud_s_pool_are_counted_also_where_not_all_came(bench: Bench) -> None:
+    action = {"do": "scale", "pool": "web", "to": 5}
+    bench.scaler.answers["scale"] = [
+        bad(2, "asked for 5, got 4", pool="web", added=["ip-1", "ip-2"], removed=[], changed=True),
+        well(pool="web", added=["ip-2", "ip-3"], removed=["ip-0"], changed=True),
+    ]
+    record = bench.run(action=action, on_failure={"retry": 1, "after": "10s"})
+    assert (record.added, record.removed, record.totals.changes) == (("ip-1", "ip-2", "ip-3"), ("ip-0",), 4)

@@ -74,6 +74,15 @@ def test_what_is_given_back_is_drained_as_was_said(session: FakeSession) -> None
     assert planned(session, "4", How(verify=True, drain=drain)).drain is None
 
 
+def test_nodes_that_came_while_nobody_looked_are_still_to_be_counted(session: FakeSession) -> None:
+    there = planned(session, "+1", How()).wants.there
+    assert there == {name: node["metadata"]["uid"] for name, node in session.kube.of("Node").items()}
+    first = {"web-1": there["web-1"]}
+    plan = planned(session, "3", How(there=first))
+    assert (steps(plan), plan.wants.there) == (["pool_sized", "pool_nodes_ready"], first)
+    assert planned(session, "3", How(there=there)).empty
+
+
 def test_of_zones_with_as_many_nodes_each_the_fullest_gives_first() -> None:
     zonal = WEB.model_copy(update={"target": 6, "zones": ("a", "b", "c"), "per_zone": True})
     there = [Instance(id=f"i-{at}", node=f"n{at}", state="running", zone=zone) for at, zone in enumerate("aabbcc")]

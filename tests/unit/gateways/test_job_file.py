@@ -153,3 +153,48 @@ def test_a_file_that_is_not_there_is_told_with_an_example(tmp_path: Path) -> Non
 
 def test_a_file_that_is_no_map_is_refused(tmp_path: Path) -> None:
     assert "is not a map" in refused(tmp_path, "- a\n").message
+
+
+def of_kind(tmp_path: Path, kind: str, action: str, *more: str) -> Jobs:
+    lines = ["jobs:", "  down:", "    schedule: daily", f"    action: {{{action}}}", *(f"    {each}" for each in more)]
+    (tmp_path / "jobs.yaml").write_text("\n".join(lines), encoding="utf-8")
+    return job_file.read(tmp_path, "prod", kind)
+
+
+POOL = "do: scale, pool: web, to: 3"
+
+
+@pytest.mark.parametrize("kind", ["ack", "tke", "eks", "gke", "aks"])
+@pytest.mark.parametrize(
+    ("action", "more", "told"),
+    [
+        ("do: snapshot", "", "action snapshot is for binary clusters, and the cluster is of kind"),
+        ("do: certs", "", "action certs is for binary clusters"),
+        ("do: verify", "", "action verify is for binary clusters"),
+        ("do: add-node, hosts: [n1]", "", "say scale with pool and to"),
+        ("do: scale, workers: 3", "", "scale with workers is for binary clusters"),
+        (f"{POOL}, partial: true", "", "partial takes from standby"),
+        (POOL, "on_failure: {then: roll-back}", "on_failure: roll-back is for binary clusters"),
+    ],
+)
+def test_a_job_that_can_never_work_on_a_managed_cluster_is_a_mistake(
+    tmp_path: Path, kind: str, action: str, more: str, told: str
+) -> None:
+    with pytest.raises(InputError) as e:
+        of_kind(tmp_path, kind, action, more)
+    assert "jobs.yaml:2: jobs.down: " in e.value.message
+    assert told in e.value.message
+    assert of_kind(tmp_path, "binary", action, more).jobs
+
+
+def test_what_is_for_clouds_is_a_mistake_on_a_binary_cluster(tmp_path: Path) -> None:
+    action = f"{POOL}, autoscaler: keep, rollback: true"
+    assert of_kind(tmp_path, "tke", action).jobs
+    with pytest.raises(InputError, match="autoscaler and rollback: for pools of managed clusters"):
+        of_kind(tmp_path, "binary", action)
+
+
+@pytest.mark.parametrize("action", [POOL, "do: remove-node, hosts: [n1]", "do: status"])
+@pytest.mark.parametrize("kind", ["binary", "eks"])
+def test_what_both_kinds_can_do_is_none(tmp_path: Path, kind: str, action: str) -> None:
+    assert of_kind(tmp_path, kind, action).jobs

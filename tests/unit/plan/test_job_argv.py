@@ -20,6 +20,10 @@ ACTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"do": "scale", "pool": "web", "to": 6, "partial": True, "timeout": "5m", "force": True},
         "scale --pool web --to 6 --partial --timeout 300s --force --cluster prod --yes --output json",
     ),
+    "cloud": (
+        {"do": "scale", "pool": "web", "to": 6, "autoscaler": "pin", "rollback": True},
+        "scale --pool web --to 6 --autoscaler pin --rollback --cluster prod --yes --output json",
+    ),
     "add": (
         {"do": "add-node", "hosts": ["n1", "n2"], "keep_going": True},
         "add-node n1 n2 --keep-going --cluster prod --yes --output json",
@@ -66,7 +70,7 @@ def test_the_command_line_takes_it_and_nobody_is_asked(name: str) -> None:
     assert told.get("plan", False) is False
 
 
-@pytest.mark.parametrize("name", ["workers", "pool", "add", "remove"])
+@pytest.mark.parametrize("name", ["workers", "pool", "cloud", "add", "remove"])
 def test_a_look_at_what_would_change_plans_the_same_and_consents_to_nothing(name: str) -> None:
     look, act = parsed(job_argv.look(action(name), "prod")), parsed(job_argv.command(action(name), "prod"))
     assert (look.pop("plan"), look.pop("yes"), act.pop("plan"), act.pop("yes")) == (True, False, False, True)

@@ -219,6 +219,39 @@ def test_what_only_comes_is_nothing_that_one_that_works_may_leave_for() -> None:
     )
 
 
+def test_one_that_is_ready_does_not_leave_while_those_that_stay_are_not() -> None:
+    fleet = Fleet(working=("web-1", "web-2"))
+    fleet.silent.add("web-2")
+    with pytest.raises(RefusedError, match="has 1 Ready machines and min 1: 1 fewer Ready ones are too many") as e:
+        node_groups.delete(fleet.look(), Ledger(), "web", [named("web-1")], NOW)
+    assert e.value.status == "FAILED_PRECONDITION"
+    ledger = node_groups.delete(fleet.look(), Ledger(), "web", [named("web-2")], NOW)
+    assert states(fleet, ledger) == {"web-1": "running", "web-2": "deleting"}
+    # What leaves already is not counted a second time.
+    assert refusal(lambda: node_groups.delete(fleet.look(), ledger, "web", [named("web-1")], NOW)) == (
+        "FAILED_PRECONDITION"
+    )
+
+
+def test_a_worker_without_a_node_is_nothing_that_one_that_is_ready_may_leave_for() -> None:
+    fleet = Fleet(working=("web-1", "web-2", "web-3"))
+    fleet.nodes.pop("web-3")
+    both = [named("web-1"), named("web-2")]
+    assert refusal(lambda: node_groups.delete(fleet.look(), Ledger(), "web", both, NOW)) == "FAILED_PRECONDITION"
+    assert states(fleet, node_groups.delete(fleet.look(), Ledger(), "web", both[:1], NOW))["web-1"] == "deleting"
+
+
+def test_one_that_is_not_ready_may_leave_for_one_that_comes_and_never_below_min() -> None:
+    fleet = Fleet()
+    fleet.silent.add("web-1")
+    before = Ledger()
+    assert refusal(lambda: node_groups.delete(fleet.look(), before, "web", [named("web-1")], NOW)) == (
+        "FAILED_PRECONDITION"
+    )
+    ledger = node_groups.delete(fleet.look(), increased(fleet, "web", 1), "web", [named("web-1")], NOW)
+    assert states(fleet, ledger) == {"web-1": "deleting", "web-2": "creating"}
+
+
 def test_a_delete_names_machines_of_this_group_only() -> None:
     fleet = Fleet(working=("web-1", "web-2", "batch-1"))
     for name in ("batch-1", "web-4", "m1"):
