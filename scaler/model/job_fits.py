@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaler.model.job_actions import Action, AddNode, Certs, Scale, Snapshot, Verify
+from scaler.model.job_actions import Action, AddNode, Certs, Scale, Snapshot
 
 BINARY = "binary"
 
@@ -14,7 +14,7 @@ def misfit(action: Action, kind: str, *, rolls_back: bool) -> str:
     cluster = f"the cluster is of kind {kind}"
     why = ""
     match action:
-        case Snapshot() | Certs() | Verify():
+        case Snapshot() | Certs():
             why = f"action {action.do} is for binary clusters, and {cluster}"
         case AddNode():
             why = f"add-node takes hosts of binary clusters, and {cluster}; say scale with pool and to"

@@ -170,7 +170,6 @@ POOL = "do: scale, pool: web, to: 3"
     [
         ("do: snapshot", "", "action snapshot is for binary clusters, and the cluster is of kind"),
         ("do: certs", "", "action certs is for binary clusters"),
-        ("do: verify", "", "action verify is for binary clusters"),
         ("do: add-node, hosts: [n1]", "", "say scale with pool and to"),
         ("do: scale, workers: 3", "", "scale with workers is for binary clusters"),
         (f"{POOL}, partial: true", "", "partial takes from standby"),
@@ -194,7 +193,7 @@ def test_what_is_for_clouds_is_a_mistake_on_a_binary_cluster(tmp_path: Path) -> 
         of_kind(tmp_path, "binary", action)
 
 
-@pytest.mark.parametrize("action", [POOL, "do: remove-node, hosts: [n1]", "do: status"])
+@pytest.mark.parametrize("action", [POOL, "do: remove-node, hosts: [n1]", "do: status", "do: verify"])
 @pytest.mark.parametrize("kind", ["binary", "eks"])
 def test_what_both_kinds_can_do_is_none(tmp_path: Path, kind: str, action: str) -> None:
     assert of_kind(tmp_path, kind, action).jobs
