@@ -164,6 +164,18 @@ def test_a_pool_grows_to_an_absolute_size_until_its_nodes_are_ready(rig: Rig) ->
     assert told["data"]["changed"] is True
     assert rig.sizes() == [5]
     assert len(rig.ready(rig.pools["web"])) == 5
+    assert len(told["data"]["added"]) == 2
+    assert set(told["data"]["added"]) < rig.ready(rig.pools["web"])
+
+
+def test_while_one_changes_the_cluster_a_second_is_refused_and_told_who(rig: Rig) -> None:
+    rig.provider.fleet.seconds = 3600
+    with rig.start("scale", "--pool", "web", "--to", "5", "--yes") as first:
+        rig.until(rig.sizes)
+        told = rig.told("scale", "--pool", "web", "--to", "6", "--yes", ends=6)
+        first.kill()
+    assert str(first.pid) in told["error"]["message"]
+    assert rig.sizes() == [5]
 
 
 def test_a_plan_asks_for_nothing(rig: Rig) -> None:
