@@ -138,6 +138,7 @@ def main():
     containerd = next((each["version"] for each in units if each["component"] == "containerd"), "")
     machine = {
         "cgroup": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "serving": os.path.exists("/var/lib/kubelet/pki/kubelet-server-current.pem"),
         "kernel": platform.release(),
         "containerd": containerd,
         "runc": version("runc") if containerd else "",

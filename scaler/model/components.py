@@ -80,9 +80,13 @@ class Component(Value):
 
 
 class Machine(Value):
-    """What of the host itself decides whether a component starts."""
+    """What of the host itself decides whether a component starts.
+
+    ``serving``: its kubelet has a certificate to serve with at the usual place; None where nobody looked.
+    """
 
     cgroup: int = 2
+    serving: bool | None = None
     kernel: str = ""
     containerd: str = ""
     runc: str = ""

@@ -1,4 +1,4 @@
-"""A kubelet that asks the cluster for its serving certificate: Kubernetes itself never approves such a request."""
+"""A kubelet that asked for its serving certificate and has none: Kubernetes itself never approves such a request."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 
 def _look(subject: Subject) -> Iterator[Told]:
-    if subject.component.name != "kubelet":
+    component, machine = subject.component, subject.machine
+    if component.name != "kubelet" or machine is None or machine.serving is not False or component.flag("cert-dir"):
         return
-    setting = subject.component.value("rotate-server-certificates", "serverTLSBootstrap")
+    setting = component.value("rotate-server-certificates", "serverTLSBootstrap")
+    # A flag without a value is true.
     if setting is not None and setting.value.lower() in {"true", ""}:
         yield Told(
-            f"{setting.told}: nothing in Kubernetes approves a request of kubernetes.io/kubelet-serving; until "
-            "somebody does, kubectl logs and exec fail on a node that joins, or whose certificate has ended",
+            f"{setting.told}: its kubelet has no certificate to serve with, since nothing in Kubernetes approves "
+            "requests of kubernetes.io/kubelet-serving; kubectl logs and exec fail on this node",
             setting.place,
-            instead="a controller that approves them, or tlsCertFile and tlsPrivateKeyFile",
-            warning=True,
+            instead="see kubectl get csr, and approve what is this node's own; scaler does so for nodes that it adds",
         )
 
 

@@ -273,16 +273,22 @@ def test_ipvs_that_falls_back_to_nothing_is_told_to_who_comes_from_before() -> N
     [
         ("--rotate-server-certificates", "", ("/unit", 3)),
         ("--v=2", "serverTLSBootstrap: true\n", ("/config", 3)),
+        ("--cert-dir=/elsewhere", "serverTLSBootstrap: true\n", None),
         ("--v=2", "serverTLSBootstrap: false\n", None),
         ("--v=2", "", None),
     ],
 )
-def test_a_serving_certificate_that_nobody_approves_is_warned_of(
+def test_a_serving_certificate_that_nobody_approved_is_found(
     flag: str, config: str, place: tuple[str, int] | None
 ) -> None:
-    text = unit("kubelet", flag, "--config=/config")
-    found = [f for f in said("kubelet", text, "1.30", config=f"{KUBELET}{config}") if f.check == "serving"]
-    assert [(f.file, f.line, f.error) for f in found] == ([(*place, False)] if place else [])
+    def found(*, serving: bool | None) -> list[lint.LintFinding]:
+        machine = HOST.model_copy(update={"serving": serving})
+        text = unit("kubelet", flag, "--config=/config")
+        told = said("kubelet", text, "1.30", config=f"{KUBELET}{config}", machine=machine)
+        return [f for f in told if f.check == "serving"]
+
+    assert [(f.file, f.line, f.error) for f in found(serving=False)] == ([(*place, True)] if place else [])
+    assert found(serving=True) == found(serving=None) == []
 
 
 def test_a_variable_or_an_option_in_its_file_does_not_end_etcd() -> None:

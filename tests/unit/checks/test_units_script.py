@@ -110,6 +110,7 @@ def test_a_process_without_a_unit_is_told_by_its_arguments(tmp_path: Path) -> No
         process.communicate(b"\n")
     assert (unit.files, unit.argv[-1], unit.configs) == ((), f"--config={tmp_path}/no.yaml", {})
     assert seen.machine.kernel == os.uname().release
+    assert seen.machine.serving is Path("/var/lib/kubelet/pki/kubelet-server-current.pem").exists()
 
 
 def test_a_running_binary_that_is_not_the_one_on_the_disk_is_told(root: Path) -> None:
