@@ -423,6 +423,7 @@ def test_a_load_balancer_that_is_lost_on_the_way_stops_before_the_other_is_told(
     must_have_written(written)
 
 
+@pytest.mark.long
 def test_a_learner_that_makes_no_progress_is_removed_again(masters: Masters) -> None:
     masters.at(1)
     cluster = masters.cluster
