@@ -10,6 +10,8 @@ from scaler.errors import GuardError, InputError, NotOfferedError
 from scaler.gateways.kube import KubeError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from scaler.app.cloud_session import CloudSession
     from scaler.gateways.kube import JsonObject
     from scaler.model.pools import Pool
@@ -46,27 +48,31 @@ def must_be_there(session: CloudSession, pool: Pool, autoscaler: Autoscaler) -> 
         )
 
 
-def told(session: CloudSession, pool: Pool, plan: PoolPlan) -> PoolPlan:
-    """Return ``plan`` with a warning where the Cluster Autoscaler may change the size again.
+def told(session: CloudSession, pools: Collection[Pool], plan: PoolPlan) -> PoolPlan:
+    """Return ``plan`` with a warning where the Cluster Autoscaler may change the size of one of ``pools`` again.
 
-    Only on clouds without an autoscaler of their own: the others tell of theirs. It has ``pool`` where its status names
+    Only on clouds without an autoscaler of their own: the others tell of theirs. It has a pool where its status names
     the group, and may have it where the status is young. Raises GuardError where both are so and the plan changes the
-    size of ``pool``, as for a pool whose autoscaler the cloud tells of, unless the operator said that it stays.
+    size of that pool, as for a pool whose autoscaler the cloud tells of, unless the operator said that it stays.
     """
-    if plan.empty or "autoscaler" in session.cloud.offers:
+    if plan.empty or not pools or "autoscaler" in session.cloud.offers:
         return plan
     try:
         found = session.kube.get("configmaps", [STATUS], namespace="kube-system")
     except KubeError as e:
         return _warned(plan, f"whether a Cluster Autoscaler is at work could not be read: {e.message}")
-    if not found:
-        return plan
-    text, at = str((found[0].get("data") or {}).get("status", "")), _updated(found[0])
+    for pool in pools if found else ():
+        plan = _told_of(pool, plan, found[0], session.clock.now())
+    return plan
+
+
+def _told_of(pool: Pool, plan: PoolPlan, status: JsonObject, now: datetime) -> PoolPlan:
+    text, at = str((status.get("data") or {}).get("status", "")), _updated(status)
     # Auto Scaling groups of EKS are called eks-<pool>-<UUID>.
     ours = re.compile(rf"(?:^|[-/]){re.escape(pool.name)}(?:$|-[0-9a-f]{{8}}-)")
     group = next((name for name in _GROUP.findall(text) if ours.search(name)), "")
     since = f"status of {at:%Y-%m-%d %H:%M} UTC" if at else "status"
-    young = at is None or session.clock.now() - at < FRESH
+    young = at is None or now - at < FRESH
     if group and young and not plan.wants.autoscaler and _resizes(plan, pool):
         raise GuardError(
             f"a Cluster Autoscaler has {group} in its {since}: it may change the size of pool {pool.name} again",

@@ -139,6 +139,4 @@ def _plan(
         autoscaling.must_be_there(session, theirs[pool_id], autoscaler)
         recipes.may_lose(theirs[pool_id], size, autoscaler)
     plan = recipes.shrink(session.name, going, drain, max_unavailable=max_unavailable, autoscaler=autoscaler)
-    for pool in theirs.values():
-        plan = autoscaling.told(session, pool, plan)
-    return plan
+    return autoscaling.told(session, theirs.values(), plan)

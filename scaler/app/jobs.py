@@ -13,7 +13,7 @@ from scaler.errors import InputError, ScalerError
 from scaler.gateways import calendar, job_file, telling
 from scaler.gateways.files import write_atomically
 from scaler.model.cloud_cluster import CloudCluster
-from scaler.model.job_fits import BINARY
+from scaler.model.clouds import BINARY
 from scaler.plan import job_messages, job_metrics, job_schedule
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def look(cluster: Cluster, ssh: Ssh, hosts: Sequence[Host], *, target: str, prog
         for component in judged[name]:
             findings += judge(name, component, target=target, kubernetes=wanted, machine=told.machine)
     findings += _beside_each_other(judged)
-    findings += _masters_alike(ssh, [host for host in hosts if host.name in judged], judged, away)
+    findings += _masters_alike(ssh, hosts, judged, away)
     return Looked(target, judged, tuple(findings), away)
 
 
@@ -147,10 +147,10 @@ def _beside_each_other(judged: dict[str, tuple[Component, ...]]) -> Iterator[Lin
             kubelet = next((c.version for c in judged[host] if c.name == "kubelet"), "")
             told += skew.beside_kubelet(component.version, kubelet)
         for message in told:
-            yield _of_versions(host, component, message, error=True)
+            yield _of_hosts(host, component, "skew", message)
         if component.running and component.running != component.version:
             message = f"{component.name} runs {component.running}, a restart would run {component.version}"
-            yield _of_versions(host, component, message, error=False)
+            yield _of_hosts(host, component, "skew", message, error=False)
 
 
 def _masters_alike(
@@ -160,39 +160,35 @@ def _masters_alike(
 
     A master that cannot be asked is added to ``away``; one whose API server does not run is passed over.
     """
-    among = [host for host in hosts if any(each.name == masters.APISERVER for each in judged[host.name])]
+    among = [host for host in hosts if any(each.name == masters.APISERVER for each in judged.get(host.name, ()))]
     running = dict[str, masters.MasterFacts]()
     for name, told in (on_each(among, lambda host: masters.look(ssh, host)) if among[1:] else {}).items():
         if isinstance(told, ScalerError):
             away[name] = told.message
         elif masters.APISERVER in told.components:
             running[name] = told
-    first, *others = running or [""]
-    for name in others:
+    names = list(running)
+    for name in names[1:]:
+        first = names[0]
         for message in masters.differences(running[name], running[first]):
             component = next(each for each in judged[name] if message.startswith(f"{each.name} "))
-            yield LintFinding(
-                host=name,
-                component=component.name,
-                check="alike",
-                file=component.place.file,
-                line=component.place.line,
-                message=f"{message} ({first})",
-                instead=f"what {first} has, or change that first: scaler adds no master beside such a difference",
-                error=True,
-                at=component.version,
-            )
+            instead = f"what {first} has, or change that first: scaler adds no master beside such a difference"
+            yield _of_hosts(name, component, "alike", f"{message} ({first})", instead=instead)
 
 
-def _of_versions(host: str, component: Component, message: str, *, error: bool) -> LintFinding:
+def _of_hosts(
+    host: str, component: Component, check: str, message: str, *, instead: str = "", error: bool = True
+) -> LintFinding:
+    """Return what shows only beside other components, at the version of now."""
     place = component.place
     return LintFinding(
         host=host,
         component=component.name,
-        check="skew",
+        check=check,
         file=place.file,
         line=place.line,
         message=message,
+        instead=instead,
         error=error,
         at=component.version,
     )

@@ -75,7 +75,7 @@ def prepare(
         settled=settled,
         verify=(how.known or _verify(nodes, size)) if how.verify else None,
     )
-    plan = autoscaling.told(session, pool, plan.since(there))
+    plan = autoscaling.told(session, [pool], plan.since(there))
     # What fails its checks is emptied before it is given back.
     return plan.model_copy(update={"drain": how.drain}) if how.verify and how.rollback else plan
 

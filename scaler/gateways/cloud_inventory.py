@@ -12,13 +12,12 @@ from ruamel.yaml.error import YAMLError
 from scaler.errors import InputError
 from scaler.model.base import tell
 from scaler.model.cloud_cluster import CloudCluster
-from scaler.model.clouds import KINDS, MANAGED
+from scaler.model.clouds import BINARY, KINDS, MANAGED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLES = "group_vars/all.yml"
-BINARY = "binary"
 _KIND = re.compile(r"^kind\s*:", re.MULTILINE)
 
 

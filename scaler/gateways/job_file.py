@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from scaler.errors import InputError
 from scaler.model import job_actions, job_targets, jobs
-from scaler.model.job_fits import BINARY
+from scaler.model.clouds import BINARY
 from scaler.model.jobs import Jobs
 
 if TYPE_CHECKING:

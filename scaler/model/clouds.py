@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from scaler.model.base import Value
 from scaler.model.names import ImageName, NodeName, Word
 
+# The kind of a cluster that is no cloud's, and of one that says none.
+BINARY = "binary"
 KINDS = ("ack", "tke", "eks", "gke", "aks")
 Kind = Literal["ack", "tke", "eks", "gke", "aks"]
 # What the clouds themselves take as names and IDs; nothing of it needs quoting in a path or a command line.

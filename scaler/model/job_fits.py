@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from scaler.model.clouds import BINARY
 from scaler.model.job_actions import Action, AddNode, Certs, Scale, Snapshot
-
-BINARY = "binary"
 
 
 def misfit(action: Action, kind: str, *, rolls_back: bool) -> str:

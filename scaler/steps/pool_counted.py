@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 def there(instances: Iterable[Instance], nodes: Iterable[Node]) -> dict[str, str]:
     """Return the UIDs, by name, of the Nodes that have one of ``instances``; one that leaves is nobody's any more."""
-    staying = [each for each in instances if each.state != "leaving"]
+    return uids([each for each in instances if each.state != "leaving"], nodes)
+
+
+def uids(instances: Sequence[Instance], nodes: Iterable[Node]) -> dict[str, str]:
+    """Return the UIDs, by name, of the Nodes that have one of ``instances``."""
     return {
         node.name: node.metadata.uid
         for node in nodes
-        if any(each.is_node(node.name, node.spec.provider_id) for each in staying)
+        if any(each.is_node(node.name, node.spec.provider_id) for each in instances)
     }
 
 

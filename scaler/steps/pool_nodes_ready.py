@@ -91,9 +91,8 @@ class _Look:
     def count(self) -> None:
         """Tell which nodes came and went, as of the last look; one that leaves is still there."""
         if self._looked:
-            ready = [node for node in self._nodes if node.ready]
-            present = {n.name: n.metadata.uid for n in self._nodes if any(_is(each, n) for each in self._instances)}
-            pool_counted.count(self._world, pool_counted.there(self.ready, ready), present)
+            ready = pool_counted.uids(self.ready, [node for node in self._nodes if node.ready])
+            pool_counted.count(self._world, ready, pool_counted.uids(self._instances, self._nodes))
 
     def missing(self) -> str:
         """Say what is missing, machine by machine, and with which codes the cloud gave up."""

@@ -77,7 +77,7 @@ def status(text: str, *, minutes: int | None = 0) -> dict[str, Any]:
 
 
 def told_of(session: Session, plan: PoolPlan) -> tuple[str, ...]:
-    return autoscaling.told(cast("CloudSession", session), WEB, plan).warnings
+    return autoscaling.told(cast("CloudSession", session), [WEB], plan).warnings
 
 
 def warnings(session: Session, *, size: int = 5, autoscaler: Autoscaler = "") -> tuple[str, ...]:
