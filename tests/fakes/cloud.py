@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaler.model.pools import Instance, Operation, Pool, Progress
-from tests.fakes.clock import BEGIN
+from scaler.steps.clouds import CloudWorld
+from tests.fakes.clock import BEGIN, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scaler.plan.pool_plan import PoolPlan
     from tests.fakes.kube import FakeKube
 
 WEB = Pool(id="np-1", name="web", target=2, actual=2, state="ready", label="pool", value="np-1")
+
+
+def world(cloud: object, plan: PoolPlan, kube: FakeKube | None = None, **more: Any) -> CloudWorld:
+    """Return what steps of ``plan`` work with: asked each second, for ten; without a ``kube`` they need none."""
+    told: dict[str, Any] = {"kube": kube, "cloud": cloud, "cluster": None, "version": "1.33", **more}
+    clock = kube.clock if kube else FakeClock()
+    return CloudWorld(run="r", plan=plan, clock=clock, poll_seconds=1, wait_seconds=10, **told)
 
 
 class FakeCloud:

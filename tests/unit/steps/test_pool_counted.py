@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from scaler.engine.run import Engine
 from scaler.gateways import kube
@@ -11,17 +11,15 @@ from scaler.plan.plan import StepSpec
 from scaler.plan.pool_plan import PoolPlan, Unit, Wants
 from scaler.plan.recipes import pools as recipes
 from scaler.steps import pool_counted
-from scaler.steps.clouds import CloudWorld
 from scaler.ui import pool_outcome
 from tests.fakes.clock import FakeClock
-from tests.fakes.cloud import WEB, FakeCloud
+from tests.fakes.cloud import WEB, FakeCloud, world
 from tests.fakes.kube import FakeKube
 
 if TYPE_CHECKING:
-    from scaler.drivers.cloud import Cloud
     from scaler.engine.events import Event
-    from scaler.model.cloud_cluster import CloudCluster
     from scaler.model.pools import Operation, Pool
+    from scaler.steps.clouds import CloudWorld
 
 
 class Rig:
@@ -46,17 +44,7 @@ class Rig:
         return pool_outcome.data(plan, Engine(self.world(plan), [self]).run())
 
     def world(self, plan: PoolPlan) -> CloudWorld:
-        return CloudWorld(
-            run="r",
-            plan=plan,
-            kube=self.kube,
-            clock=self.kube.clock,
-            cluster=cast("CloudCluster", None),
-            cloud=cast("Cloud", self.cloud),
-            poll_seconds=1,
-            wait_seconds=10,
-            version="1.33",
-        )
+        return world(self.cloud, plan, self.kube)
 
 
 class Slow(FakeCloud):

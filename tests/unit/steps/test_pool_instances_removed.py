@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,16 +15,14 @@ from scaler.model.pools import Instance, Operation, Pool, Progress, Trouble
 from scaler.plan.plan import Drain, Seen
 from scaler.plan.pool_plan import Machine
 from scaler.plan.recipes import pools as recipes
-from scaler.steps.clouds import CloudWorld
 from scaler.ui import pool_outcome
 from tests.fakes.clock import BEGIN, FakeClock
-from tests.fakes.cloud import WEB, FakeCloud
+from tests.fakes.cloud import WEB, FakeCloud, world
 from tests.fakes.kube import FakeKube
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scaler.drivers.cloud import Cloud
     from scaler.engine.run import Outcome
     from scaler.plan.pool_plan import Autoscaler, PoolPlan
 
@@ -83,18 +81,8 @@ class Rig:
         return {name: Seen(uid=self.kube.of("Node")[name]["metadata"]["uid"]) for name in names}
 
     def ran(self, plan: PoolPlan) -> Outcome:
-        world = CloudWorld(
-            run="r",
-            plan=plan,
-            kube=self.kube,
-            clock=self.kube.clock,
-            cluster=CloudCluster(directory=Path(), settings=SETTINGS),
-            cloud=cast("Cloud", self.cloud),
-            poll_seconds=1,
-            wait_seconds=10,
-            version="1.20.2",
-        )
-        return Engine(world, []).run()
+        cluster = CloudCluster(directory=Path(), settings=SETTINGS)
+        return Engine(world(self.cloud, plan, self.kube, cluster=cluster, version="1.20.2"), []).run()
 
     def closed(self) -> set[str]:
         return {name for name, node in self.kube.of("Node").items() if node["spec"].get("unschedulable")}

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 import pytest
 
 from scaler.errors import CloudError, PartialError, QuotaError, ScalerError, SoldOutError, StillGoingError
 from scaler.model.pools import Instance, Operation, Pool, Progress, Trouble
 from scaler.plan.recipes import pools as recipes
-from scaler.steps.clouds import CloudWorld
 from scaler.steps.pool_nodes_ready import STEP
 from tests.fakes.clock import BEGIN, FakeClock
-from tests.fakes.cloud import WEB, FakeCloud
+from tests.fakes.cloud import WEB, FakeCloud, world
 from tests.fakes.kube import FakeKube
-
-if TYPE_CHECKING:
-    from scaler.drivers.cloud import Cloud
-    from scaler.model.cloud_cluster import CloudCluster
 
 ASKED = Operation(change="set-size", id="op-7", pool=WEB.id, target=4, started=BEGIN, request="r-42")
 SOLD_OUT = Trouble(what="zone a", code="OutOfStock", message="there are no such machines")
@@ -41,21 +34,9 @@ def failed(
     cloud = ShortCloud(kube, came)
     cloud.others = others
     plan = recipes.grow("prod", WEB.model_copy(update={"target": before}), 4)
-    world = CloudWorld(
-        run="r",
-        plan=plan,
-        kube=kube,
-        clock=kube.clock,
-        cluster=cast("CloudCluster", None),
-        cloud=cast("Cloud", cloud),
-        poll_seconds=1,
-        wait_seconds=10,
-        version="1.20.2",
-        operation=operation,
-        progress=progress,
-    )
+    made = world(cloud, plan, kube, operation=operation, progress=progress)
     with pytest.raises(ScalerError) as told:
-        STEP.apply(world, plan.hosts)
+        STEP.apply(made, plan.hosts)
     return told.value
 
 

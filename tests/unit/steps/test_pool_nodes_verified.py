@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,20 +15,19 @@ from scaler.model.pools import PoolSpec
 from scaler.plan.plan import Drain
 from scaler.plan.pool_plan import Verify
 from scaler.plan.recipes import pools as recipes
-from scaler.steps.clouds import CloudWorld
 from scaler.steps.pool_nodes_verified import STEP
 from scaler.steps.verification_objects import verification_namespace
 from scaler.ui import pool_outcome
 from tests.fakes.clock import FakeClock
-from tests.fakes.cloud import WEB, FakeCloud
+from tests.fakes.cloud import WEB, FakeCloud, world
 from tests.fakes.kube import FakeKube, all_well
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.drivers.cloud import Cloud
     from scaler.engine.run import Outcome
     from scaler.plan.pool_plan import PoolPlan
+    from scaler.steps.clouds import CloudWorld
 
 IMAGE = "mirror.local/busybox:1"
 SETTINGS = MANAGED.validate_python(
@@ -60,17 +59,8 @@ class Rig:
         return plan.model_copy(update={"drain": Drain(ignore_daemonsets=True, timeout=30)})
 
     def world(self, plan: PoolPlan) -> CloudWorld:
-        return CloudWorld(
-            run="r",
-            plan=plan,
-            kube=self.kube,
-            clock=self.kube.clock,
-            cluster=CloudCluster(directory=Path(), settings=SETTINGS),
-            cloud=cast("Cloud", self.cloud),
-            poll_seconds=1,
-            wait_seconds=10,
-            version="1.20.2",
-        )
+        cluster = CloudCluster(directory=Path(), settings=SETTINGS)
+        return world(self.cloud, plan, self.kube, cluster=cluster, version="1.20.2")
 
     def ran(self, plan: PoolPlan) -> Outcome:
         return Engine(self.world(plan), []).run()

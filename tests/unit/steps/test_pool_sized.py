@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from scaler.errors import AmbiguousError, CloudError, ConflictError
 from scaler.model.pools import Instance, Operation, Pool, Progress
 from scaler.plan.recipes import pools as recipes
-from scaler.steps.clouds import CloudWorld
 from scaler.steps.pool_sized import STEP
 from tests.fakes.clock import FakeClock
+from tests.fakes.cloud import world
 
 if TYPE_CHECKING:
-    from scaler.drivers.cloud import Cloud
-    from scaler.gateways.kube import Kube
-    from scaler.model.cloud_cluster import CloudCluster
     from scaler.plan.pool_plan import PoolPlan
+    from scaler.steps.clouds import CloudWorld
 
 ZONES = ("a", "b", "c")
 
@@ -60,17 +58,7 @@ class FakeCloud:
 
 
 def world_of(cloud: FakeCloud, plan: PoolPlan) -> CloudWorld:
-    return CloudWorld(
-        run="r",
-        plan=plan,
-        kube=cast("Kube", None),
-        clock=FakeClock(),
-        cluster=cast("CloudCluster", None),
-        cloud=cast("Cloud", cloud),
-        poll_seconds=1,
-        wait_seconds=10,
-        version="1.33",
-    )
+    return world(cloud, plan)
 
 
 def grown(cloud: FakeCloud, before: int, size: int) -> PoolPlan:
