@@ -36,15 +36,19 @@ CHANGES = {
     "add-master": ("m3",),
 }
 
-Ends = dict[str, dict[str, Any]]
+INVERSE = {
+    "add-node": ("remove-node", "n1", "--ignore-daemonsets"),
+    "remove-master": ("add-master", "m3"),
+    "add-master": ("remove-master", "m3", "--allow-even"),
+}
 
 
 class Seen(NamedTuple):
-    """How each change ended, once uninterrupted and once killed all the way, and at which events it was killed."""
+    """How a change ended, once uninterrupted and once killed all the way, and at which events it was killed."""
 
-    whole: Ends
-    killed: Ends
-    at: dict[str, list[tuple[str, ...]]]
+    whole: dict[str, Any]
+    killed: dict[str, Any]
+    at: list[tuple[str, ...]]
     written: Written
 
 
@@ -87,9 +91,9 @@ def _endpoints(cluster: Cluster) -> list[str]:
     return sorted(a["ip"] for subset in told.get("subsets", ()) for a in subset["addresses"])
 
 
-def whole(cluster: Cluster, verb: str) -> dict[str, Any]:
+def through(cluster: Cluster, verb: str, *more: str) -> dict[str, Any]:
     """Make a change that nobody interrupts; return how it ends."""
-    code, told = cluster.change(verb, *CHANGES[verb])
+    code, told = cluster.change(verb, *more)
     assert code == 0, told
     return end_state(cluster)
 
@@ -125,38 +129,38 @@ def unfinished(cluster: Cluster) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         cluster = made(NAME, tmp_path_factory.mktemp("state"), keep=kept(), up=UP)
         Masters(cluster).at(3)
-        told = Seen({}, {}, {}, Written())
-        with writing(cluster.where, f"killed-{secrets.token_hex(3)}", every=SELDOM) as written:
-            told.whole["add-node"] = whole(cluster, "add-node")
-            code, envelope = cluster.change("remove-node", "n1", "--ignore-daemonsets")
-            assert code == 0, envelope
-            told.killed["add-node"], told.at["add-node"] = killed(cluster, "add-node")
-            for verb in ("remove-master", "add-master"):
-                told.whole[verb] = whole(cluster, verb)
-            for verb in ("remove-master", "add-master"):
-                told.killed[verb], told.at[verb] = killed(cluster, verb)
-        yield told._replace(written=written)
+        yield cluster
     finally:
         if not kept():
             lab.down(NAME)
 
 
-@pytest.mark.parametrize("verb", sorted(CHANGES))
-def test_it_ends_as_if_nobody_had_interrupted_it(seen: Seen, verb: str) -> None:
-    told = differences(seen.whole[verb], seen.killed[verb])
+@pytest.fixture(scope="module", params=CHANGES)
+def seen(cluster: Cluster, request: pytest.FixtureRequest) -> Seen:
+    verb = request.param
+    with writing(cluster.where, f"killed-{secrets.token_hex(3)}", every=SELDOM) as written:
+        # Changes nothing where nothing was changed before.
+        through(cluster, *INVERSE[verb])
+        whole = through(cluster, verb, *CHANGES[verb])
+        through(cluster, *INVERSE[verb])
+        ends, at = killed(cluster, verb)
+    return Seen(whole, ends, at, written)
+
+
+def test_it_ends_as_if_nobody_had_interrupted_it(seen: Seen) -> None:
+    told = differences(seen.whole, seen.killed)
     assert not told, "\n".join(told)
 
 
-@pytest.mark.parametrize("verb", sorted(CHANGES))
-def test_it_was_killed_before_and_after_every_step(seen: Seen, verb: str) -> None:
-    intents = {step for kind, step, *_ in seen.at[verb] if kind == "step-intent"}
+def test_it_was_killed_before_and_after_every_step(seen: Seen) -> None:
+    intents = {step for kind, step, *_ in seen.at if kind == "step-intent"}
     # What was killed behind its own fact is seen to be done, and not done again.
-    dones = {step for kind, step, *_ in seen.at[verb] if kind in {"step-done", "step-fact"}}
-    assert ("run-started", "") in {(kind, step) for kind, step, *_ in seen.at[verb]}
+    dones = {step for kind, step, *_ in seen.at if kind in {"step-done", "step-fact"}}
+    assert ("run-started", "") in {(kind, step) for kind, step, *_ in seen.at}
     assert intents
     assert intents == dones
 

@@ -36,7 +36,7 @@ POOLS = """
 pools:
   web: {min: 1, max: 4, labels: {disk: ssd}, taints: ["dedicated=web:NoSchedule"]}
 """
-ROUNDS, LONG_ROUNDS = 3, 10
+LONG_ROUNDS = 10
 # What a join without a cache sends: binaries and images.
 MEGABYTE = 1 << 20
 
@@ -156,8 +156,11 @@ def asking(cluster: Cluster) -> Iterator[Answers]:
             answers.answered, answers.failures = told["answered"], told["failures"]
 
 
-def sized(cluster: Cluster, size: str, *more: str) -> tuple[int, dict[str, Any]]:
-    return cluster.change("scale", "--pool", "web", "--to", size, *more)
+BY_POOL, BY_WORKERS = ("--pool", "web", "--to"), ("--workers",)
+
+
+def sized(cluster: Cluster, size: str, *more: str, by: tuple[str, ...] = BY_POOL) -> tuple[int, dict[str, Any]]:
+    return cluster.change("scale", *by, size, *more)
 
 
 def check(cluster: Cluster, host: str) -> str:
@@ -212,7 +215,7 @@ def test_a_worker_keeps_what_it_has_in_its_place_and_is_sent_nothing(pool: Pool)
     assert told["data"]["measures"]["payload_bytes"] == 0
 
 
-def rounds(pool: Pool, count: int) -> Answers:
+def rounds(pool: Pool, count: int, by: tuple[str, ...] = BY_POOL) -> Answers:
     """Grow and shrink ``count`` times while the Service is asked; every host joins without a byte of payload."""
     cluster = pool.cluster
     before = cluster.inventory.read_bytes()
@@ -221,12 +224,12 @@ def rounds(pool: Pool, count: int) -> Answers:
     assert serve(cluster, 2) == {"n1"}
     with asking(cluster) as answers:
         for _ in range(count):
-            code, told = sized(cluster, "3")
+            code, told = sized(cluster, "3", by=by)
             # First from the rack that has nobody, then by name.
             assert (code, told["data"]["added"]) == (0, ["n3", "n2"]), told
             assert told["data"]["measures"]["payload_bytes"] == 0
             assert serve(cluster, 4) == {"n1", "n2", "n3"}
-            code, told = sized(cluster, "1")
+            code, told = sized(cluster, "1", by=by)
             assert (code, set(told["data"]["removed"]), told["data"]["later"]) == (0, {"n2", "n3"}, {}), told
             assert cluster.inventory.read_bytes() == before
             assert serve(cluster, 2) == {"n1"}
@@ -235,11 +238,11 @@ def rounds(pool: Pool, count: int) -> Answers:
 
 def test_machines_come_and_go_and_no_request_fails(pool: Pool) -> None:
     pool.begins_with("n1", brought=("n2", "n3"))
-    answers = rounds(pool, ROUNDS)
+    answers = rounds(pool, 1)
     assert answers.failures == []
     # Those that came and went had their part in it.
-    assert len(answers.answered) >= 2 + 2 * ROUNDS, answers
-    assert sum(answers.answered.values()) > 100 * ROUNDS
+    assert len(answers.answered) >= 4, answers
+    assert sum(answers.answered.values()) > 100
 
 
 def test_a_host_that_went_back_has_nothing_of_the_cluster_but_its_cache(pool: Pool) -> None:
@@ -283,6 +286,6 @@ def test_what_is_there_is_taken_where_that_will_do_and_the_exit_code_says_so(poo
 @pytest.mark.long
 def test_ten_times_in_a_row_and_no_request_fails(pool: Pool) -> None:
     pool.begins_with("n1", brought=("n2", "n3"))
-    answers = rounds(pool, LONG_ROUNDS)
+    answers = rounds(pool, LONG_ROUNDS, BY_WORKERS)
     assert answers.failures == []
     assert sum(answers.answered.values()) > 100 * LONG_ROUNDS
