@@ -16,6 +16,7 @@ from scaler.gateways.kube import nodes
 from scaler.gateways.threads import Threads
 from scaler.plan import pods as fates
 from scaler.plan.plan import Drain
+from scaler.steps.drain_turns import Turns
 from scaler.steps.leaving import another, is_same
 from scaler.steps.world import Irreversible
 
@@ -52,22 +53,27 @@ class NodesDrained(Irreversible):
         return lines
 
     def apply(self, world: AnyWorld, hosts: Sequence[Subject]) -> Failures:
-        """Drain all hosts at once, each on its own time."""
+        """Drain all hosts at once, each on its own time; a StatefulSet's pods keep their order over all of them."""
         found = {node.name: node for node in nodes(world.kube, [host.name for host in hosts])}
         there = [host.name for host in hosts if host.name in found]
         failures = {name: another(found[name]) for name in there if not is_same(world.plan, found[name])}
-        left = [name for name in there if name not in failures]
-        with Threads(len(left) or 1) as pool:
-            told = dict(zip(left, pool.map(lambda name: drained(world, name), left), strict=True))
-        return failures | {name: why for name, why in told.items() if why}
+        return failures | drained(world, [name for name in there if name not in failures])
 
 
-def drained(world: AnyWorld, name: str) -> str:
-    """Drain one node as the plan says; return why it could not be done."""
-    try:
-        return _end_dead(world, name) if name in world.plan.dead else _Drain(world, name).run()
-    except ScalerError as e:
-        return e.message
+def drained(world: AnyWorld, names: Sequence[str]) -> Failures:
+    """Drain nodes at once as the plan says; return those for which it could not be done, and why."""
+    turns = Turns(name for name in names if name not in world.plan.dead)
+
+    def drain(name: str) -> str:
+        try:
+            return _end_dead(world, name) if name in world.plan.dead else _Drain(world, name, turns).run()
+        except ScalerError as e:
+            return e.message
+        finally:
+            turns.leave(name)
+
+    with Threads(len(names) or 1) as pool:
+        return {name: why for name, why in zip(names, pool.map(drain, names), strict=True) if why}
 
 
 def _end_dead(world: AnyWorld, name: str) -> str:
@@ -81,16 +87,15 @@ def _end_dead(world: AnyWorld, name: str) -> str:
 class _Drain:
     """One node on its way to being empty."""
 
-    def __init__(self, world: AnyWorld, name: str) -> None:
+    def __init__(self, world: AnyWorld, name: str, turns: Turns) -> None:
         self._world = world
+        self._turns = turns
         self._kube = world.kube
         self._name = name
         self._drain = world.plan.drain or Drain()
         self._blocked: dict[str, str] = {}
         self._pods: dict[str, Pod] = {}
         self._rest: list[Leaving] = []
-        # A StatefulSet's pod that has been evicted and is not Ready elsewhere yet.
-        self._awaited: dict[str, Leaving] = {}
         self._attached: list[str] = []
         self._unreached = ""
 
@@ -120,20 +125,14 @@ class _Drain:
         self._pods = {pod.metadata.uid: pod for pod in here}
         self._rest = [pod for pod in all_of_them if not pod.stays]
         self._attached = self._still_attached(here, volumes)
-        for name in [name for name, pod in self._awaited.items() if self._is_back(pod)]:
-            del self._awaited[name]
-        self._evict(self._next())
-        if self._rest or self._awaited:
+        ending = [pod for pod in self._rest if self._pods[pod.uid].metadata.deleted is not None]
+        ordered = self._turns.whose(self._name, self._rest, ending, self._is_back)
+        others = [pod for pod in self._rest if pod.fate is not fates.Fate.ordered and pod not in ending]
+        self._evict([*others, *ordered])
+        awaited = self._turns.awaited(self._name)
+        if self._rest or awaited:
             self._world.say(f"{self._name}: {len(self._rest)} pods to go")
-        return not (self._rest or self._awaited or self._attached)
-
-    def _next(self) -> list[Leaving]:
-        """Return the pods whose turn it is."""
-        turn = [pod for pod in self._rest if pod.fate is not fates.Fate.ordered]
-        for name, members in fates.in_order(self._rest).items():
-            if name not in self._awaited:
-                turn.append(members[0])
-        return [pod for pod in turn if self._pods[pod.uid].metadata.deleted is None]
+        return not (self._rest or awaited or self._attached)
 
     def _evict(self, turn: list[Leaving]) -> None:
         def ask(pod: Leaving) -> str:
@@ -143,16 +142,14 @@ class _Drain:
         with Threads(_AT_ONCE) as pool:
             told = dict(zip((pod.key for pod in turn), pool.map(ask, turn), strict=True))
         self._blocked = {key: why for key, why in told.items() if why}
-        for pod in turn:
-            if pod.fate is fates.Fate.ordered and pod.key not in self._blocked:
-                self._awaited[f"{pod.namespace}/{pod.owner}"] = pod
+        self._turns.went(pod for pod in turn if pod.key not in self._blocked)
 
     def _is_back(self, old: Leaving) -> bool:
         """Tell whether a StatefulSet's pod runs on another node, or is not wanted any more."""
         new = pods.named(self._kube, old.namespace, old.name)
         if new is None:
             return not pods.wanted(self._kube, old.namespace, old.owner.partition("/")[2], old.ordinal)
-        return new.metadata.uid != old.uid and new.spec.node != self._name and new.ready
+        return new.metadata.uid != old.uid and new.spec.node != old.node and new.ready
 
     def _still_attached(self, here: list[Pod], volumes: list[PersistentVolume]) -> list[str]:
         """Return the volumes that are attached to the node for pods that leave it."""
@@ -183,7 +180,11 @@ class _Drain:
         if ending:
             said.append(f"still ending: {', '.join(ending)}")
         gone = {pod.uid for pod in self._rest}
-        said += [f"{pod.key} is not Ready on another node yet" for pod in self._awaited.values() if pod.uid not in gone]
+        said += [
+            f"{pod.key} is not Ready on another node yet"
+            for pod in self._turns.awaited(self._name)
+            if pod.uid not in gone
+        ]
         if self._attached and not self._rest:
             said.append(f"volumes are still attached: {', '.join(self._attached)}")
         return said or [f"pods are left: {', '.join(pod.key for pod in self._rest)}"]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import PartialError, ScalerError, StepError
 from scaler.gateways import kube
-from scaler.gateways.threads import Threads
 from scaler.steps import clouds, pool_counted, proof
 from scaler.steps.nodes_drained import drained
 from scaler.steps.pool_instances_removed import STEP as REMOVAL
@@ -70,12 +69,9 @@ class PoolNodesVerified:
         world.say(f"pool {host.name} gives back {', '.join(names)}")
         # The cloud has opened them, so pods of others may be there.
         world.kube.call(["cordon", *names])
-        with Threads(len(names)) as pool:
-            kept = [
-                f"{n}: {why}" for n, why in zip(names, pool.map(lambda n: drained(world, n), names), strict=True) if why
-            ]
+        kept = drained(world, names)
         if kept:
-            raise StepError("; ".join(kept))
+            raise StepError("; ".join(f"{name}: {why}" for name, why in kept.items()))
         failures = REMOVAL.end(world, clouds.of_plan(world), machines)
         pool_counted.ended(world, set(names) - set(failures))
         left = [node.name for node in kube.nodes(world.kube, names) if node.name not in failures and _same(nodes, node)]

@@ -68,6 +68,24 @@ def test_a_statefulsets_pod_is_waited_for_before_the_next_one_goes(tmp_path: Pat
     assert fakes.kube.evicted == ["db-1"]
 
 
+def test_a_statefulsets_pods_go_in_reverse_order_over_all_nodes_that_are_emptied_at_once(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1", "n2")
+    for number, node in enumerate(("n2", "n1", "n2", "n1")):
+        fakes.kube.add_pod(f"db-{number}", node, "StatefulSet/db")
+    assert drained(fakes) == {}
+    assert fakes.kube.evicted == ["db-3", "db-2", "db-1", "db-0"]
+
+
+def test_a_statefulsets_pod_that_ends_already_is_waited_for_too(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1")
+    fakes.kube.add("StatefulSet", "db", "default", spec={"replicas": 2})
+    fakes.kube.add_pod("db-0", "n1", "StatefulSet/db")
+    fakes.kube.add_pod("db-1", "n1", "StatefulSet/db")
+    fakes.kube.objects["Pod", "default", "db-1"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert "still ending: default/db-1" in drained(fakes)["n1"]
+    assert fakes.kube.evicted == []
+
+
 def test_a_statefulsets_pod_that_is_not_wanted_any_more_is_not_waited_for(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     fakes.kube.add("StatefulSet", "db", "default", spec={"replicas": 1})
