@@ -10,8 +10,9 @@ from cryptography import x509
 from scaler.app import control_plane, networks
 from scaler.app.moving import may_move, pods_of
 from scaler.app.remove_node import must_be_dead, must_be_same
-from scaler.errors import GuardError, InputError, PreflightError, StepError
+from scaler.errors import GuardError, InputError, PreflightError, StepError, UnreachableError
 from scaler.gateways import kube
+from scaler.model.state import ClusterState
 from scaler.pki.certificates import LEAF_LIFE
 from scaler.plan import quorum
 from scaler.plan.plan import Plan
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from scaler.app.session import Session
     from scaler.model.etcd import EtcdState
     from scaler.model.inventory import Cluster, Host
-    from scaler.model.state import ClusterState
     from scaler.plan.equality import Table
     from scaler.plan.plan import Drain
 
@@ -58,13 +58,21 @@ def look(
     hosts = choose(cluster, names, group)
     absent = tuple(name for name in names if name not in {host.name for host in hosts})
     remove_master.may_stay(cluster, group, [host.name for host in hosts], joining=bool(joining))
+    if group == "masters" and not dead:
+        remove_master.may_be_asked_elsewhere(cluster, hosts)
     among = without(session, hosts) if dead else session
     progress(f"reading cluster {cluster.name}: etcd for {voters.HOLD_SECONDS:g} s, masters, load balancers")
     etcd = _firm(among, () if joining else hosts, group)
     session.steady_at = session.clock.monotonic()
-    state = kube.look(among.kube)
+    voting = frozenset(host.name for host in hosts if etcd.at(voters.peer_url(host)))
+    try:
+        state = kube.look(among.kube)
+    except UnreachableError:
+        if not dead or joining or absent or voting != {host.name for host in hosts}:
+            raise
+        return _without_api(session, etcd, hosts, group)
     table = _table(among, hosts, group, dead=dead)
-    _must_be_absent(table, state, absent, group)
+    _must_be_absent(table, etcd, state, absent, group)
     leaving = {host.name for host in hosts}
     warnings = control_plane.sets_are_fit(table, cluster, [host.name for host in joining], leaving)
     new = [host for host in joining if etcd.at(voters.peer_url(host)) is None]
@@ -78,7 +86,7 @@ def look(
         may_move(pods, drain)
     return Going(
         hosts=tuple(ordered),
-        voting=frozenset(host.name for host in hosts if etcd.at(voters.peer_url(host))),
+        voting=voting,
         voters=len(etcd.voters) + len(new),
         dead=dead,
         absent=absent,
@@ -86,6 +94,25 @@ def look(
         pods=tuple(pods),
         warnings=(*warnings, *(_kept(cluster, host, group) for host in hosts if dead)),
         network=network.leaves_work,
+    )
+
+
+def _without_api(session: Session, etcd: EtcdState, hosts: Sequence[Host], group: Group) -> Going:
+    """Return dead hosts whose members leave etcd though the API does not answer.
+
+    That a host is dead is told by SSH and by the other members alone: no Node can be asked.
+    """
+    seen = must_be_dead(session, ClusterState(server_version="", nodes=()), hosts)
+    _members_are_dead(etcd, hosts)
+    told = "the API does not answer: no Lease is held, and only etcd's list of members is changed"
+    return Going(
+        hosts=tuple(_in_order(etcd, hosts, [], session)),
+        voting=frozenset(seen),
+        voters=len(etcd.voters),
+        dead=True,
+        seen=seen,
+        warnings=(told, *(_kept(session.cluster, host, group) for host in hosts)),
+        api=False,
     )
 
 
@@ -154,10 +181,12 @@ def _table(session: Session, hosts: Sequence[Host], group: Group, *, dead: bool)
         raise PreflightError(e.message, hint=f"{e.hint or 'mend it first'}; nothing was touched") from e
 
 
-def _must_be_absent(table: Table, state: ClusterState, names: Sequence[str], group: Group) -> None:
+def _must_be_absent(table: Table, etcd: EtcdState, state: ClusterState, names: Sequence[str], group: Group) -> None:
     """Refuse a name that is not in the inventory's group, and that the cluster knows all the same."""
     for name in names:
         found = next((row.title for row in table.rows if name in row.hosts), "")
+        if not found and any(member.called == name for member in etcd.members):
+            found = "etcd's list of members"
         if not found and state.node(name) and group == "masters":
             found = "the nodes"
         if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.app import control_plane, removal, remove_master
+from scaler.engine import history
 from scaler.errors import InputError
 from scaler.plan.plan import Drain
 from scaler.plan.recipes import add_master, replace_master
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scaler.app.session import Session
-    from scaler.model.inventory import Host
+    from scaler.model.inventory import Cluster, Host
     from scaler.plan.plan import Plan
 
 
@@ -26,6 +27,11 @@ def prepare(
         raise InputError(f"{old} cannot replace itself", hint="remove it, then add it again")
     gone = removal.choose(cluster, [old], "masters")
     there = any(new.name == master.name for master in cluster.masters)
+    if there and gone and not _is_begun(cluster, old, new):
+        raise InputError(
+            f"{new.name} is a master already: {old} would leave and nobody come in its place",
+            hint=f"scaler remove-master {old}; or name a host that is no master",
+        )
     # The number of masters is the same in the end, so an even one is no news.
     joining = () if there or dead else (new,)
     out = remove_master.prepare(
@@ -45,6 +51,12 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
     if not plan.joins:
         return remove_master.prepare(session, [old], drain=drain, allow_even=True, dead=dead, progress=progress)
     return prepare(session, old, known[plan.joins[0]], drain=drain, dead=dead, progress=progress)
+
+
+def _is_begun(cluster: Cluster, old: str, new: Host) -> bool:
+    """Tell whether an earlier run began this replacement and may have made the new master already."""
+    open_runs = history.unfinished(history.runs(cluster.name))
+    return any(run.change == replace_master.CHANGE and {old, new.name} <= set(run.hosts) for run in open_runs)
 
 
 def _addition(session: Session, new: Host, dead: Sequence[Host], progress: Callable[[str], None]) -> Plan:

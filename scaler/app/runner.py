@@ -15,7 +15,6 @@ from scaler.engine.journal import Journal, journalled
 from scaler.engine.lease import Lease, held
 from scaler.engine.run import Engine, Outcome
 from scaler.gateways.process import alive
-from scaler.plan.recipes.init import CHANGE as INIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -68,8 +67,8 @@ class Runner(Protocol):
 
     @contextmanager
     def _fenced(self, plan: AnyPlan, run: str, world: AnyWorld, observers: Iterable[Observer]) -> Iterator[None]:
-        """Hold the Lease, and let the engine ask it; a cluster that is only being made has no API to keep one."""
-        if plan.change == INIT:
+        """Hold the Lease, and let the engine ask it, but where there is no API that keeps one."""
+        if plan.without_api:
             yield
             return
         names = " ".join(host.name for host in plan.hosts)

@@ -196,7 +196,7 @@ class Etcdctl:
         """Return the same etcd, asked on none of ``hosts``: a member that was removed answers nothing any more."""
         names = {host.name for host in hosts}
         rest = [host for host in self._hosts if host.name not in names]
-        return Etcdctl(self._ssh, rest, self._bin, self._version)
+        return Etcdctl(self._ssh, rest, self._bin, self._version, clock=self._clock, patience=self._patience)
 
     def snapshot(self, target: Path) -> SnapshotStatus:
         """Save a snapshot of a voter, verified there by its own digest, and copy it, digest compared, to ``target``."""

@@ -63,8 +63,9 @@ class AnyPlan(Value):
     ``on_failure`` says what a host's failure means: with ``isolate`` it is given back and the others go on, with
     ``undo`` it is given back and the run ends, with ``undo-all`` all are and it ends, with ``stop`` it ends. ``seen``
     proves that a host that leaves is still the same; ``pods`` are those that its leaving moves or ends. ``dead`` are
-    those of ``hosts`` that were proven to be gone; no step ever contacts them. ``resumes`` and ``rolls_back`` name the
-    earlier run that this one goes on with, or takes back.
+    those of ``hosts`` that were proven to be gone; no step ever contacts them. ``without_api`` is of a change made
+    where no API answers: nobody can hold a Lease there. ``resumes`` and ``rolls_back`` name the earlier run that this
+    one goes on with, or takes back.
     """
 
     change: str
@@ -78,6 +79,7 @@ class AnyPlan(Value):
     leaves: str = ""
     joins: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
+    without_api: bool = False
     drain: Drain | None = None
     resumes: str = ""
     rolls_back: str = ""

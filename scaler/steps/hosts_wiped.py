@@ -83,10 +83,10 @@ class HostsWiped(Irreversible):
         if found.machine_id != known:
             return f"it is another machine than was planned for (machine-id {found.machine_id}, not {known})"
         wrong = not_ours(found, host, world.cluster.name)
-        if not wrong and found.claim is None and found.kubelet and group == "workers":
+        if not wrong and found.claim is None and found.files:
             world.later[host.name] = (
-                "scaler did not install it and does not know which files to take away: "
-                "they stay; its kubelet is stopped and disabled"
+                "scaler did not install it and does not know which files to take away: they stay, with "
+                f"{_HOLDS[group]}; its units are stopped and disabled"
             )
         return wrong
 

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 MARK = "scaler.dev/leaving-in-run"
 RECEIPTS = {"workers": "worker", "masters": "master", "etcd": "etcd"}
+# What a host has for being in a group, whoever put it there.
+FILES = {"workers": "/var/lib/kubelet", "masters": "/etc/kubernetes", "etcd": "/var/lib/etcd"}
 
 
 class Found(NamedTuple):
-    """What a host says it is: its machine ID, whose bundle it has, and whether a kubelet's files are there."""
+    """What a host says it is: its machine ID, whose bundle it has, and whether it has files for being in its group."""
 
     machine_id: str
     claim: dict[str, Any] | None
-    kubelet: bool
+    files: bool
 
 
 def look_at(ssh: Ssh, host: Host, group: str) -> Found:
@@ -34,9 +36,9 @@ def look_at(ssh: Ssh, host: Host, group: str) -> Found:
             f"{host.name} does not tell its machine ID: {machine.err.strip() or '/etc/machine-id is empty'}"
         )
     receipt = ssh.run(host, ["cat", f"/var/lib/scaler/{RECEIPTS[group]}.json"], timeout=20)
-    kubelet = ssh.run(host, ["ls", "-A", "/var/lib/kubelet"], timeout=20)
+    files = ssh.run(host, ["ls", "-A", FILES[group]], timeout=20)
     return Found(
-        machine.out.strip(), _claim(host, receipt.out) if receipt.status == 0 else None, bool(kubelet.out.strip())
+        machine.out.strip(), _claim(host, receipt.out) if receipt.status == 0 else None, bool(files.out.strip())
     )
 
 

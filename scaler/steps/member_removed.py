@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.clock import wait_until
 from scaler.plan import quorum
-from scaler.steps.base import Irreversible
 from scaler.steps.voters import peer_url, seen
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 
 
-class MemberRemoved(Irreversible):
+class MemberRemoved:
     """No member that stays has it in its list, and the healthy voters are a quorum."""
 
     title = "Take it out of etcd"
@@ -44,15 +43,21 @@ class MemberRemoved(Irreversible):
         # A removed member's own endpoint answers nothing, and a dead one's host costs its timeout.
         world.etcd = world.etcd.without(hosts)
         for host in hosts:
-            self._remove(world, peer_url(host))
+            self._remove(world, host)
             state = world.etcd.look()
             count = len(state.voters)
             world.note({"removed": host.name, "voters": count, "quorum": quorum.quorum(count)})
             world.say(f"{count} voters, quorum {quorum.quorum(count)}: {quorum.tolerance(count)} may fail")
         return {}
 
-    def _remove(self, world: World, url: str) -> None:
-        last = ""
+    def undo(self, world: World, host: Host) -> None:
+        """Nothing to take back while every list has the member; raises where it is out, or nobody can tell."""
+        state = world.etcd.look()
+        if state.at(peer_url(host)) is None:
+            raise StepError(f"the member of {host.name} is out of etcd; the removal can only be finished")
+
+    def _remove(self, world: World, host: Host) -> None:
+        last, url = "", peer_url(host)
 
         def gone() -> bool:
             nonlocal last
@@ -62,7 +67,7 @@ class MemberRemoved(Irreversible):
                 if member is None:
                     last = _still_listed(world, state, url)
                     return not last
-                _may_go(world, state, member)
+                _may_go(world, state, member, dead=host.name in world.plan.dead)
                 world.note({"intent": "member remove", "id": member.hex, "peer_url": url})
                 world.etcd.remove(member)
             except StepError:
@@ -76,7 +81,9 @@ class MemberRemoved(Irreversible):
             raise StepError(f"the member at {url} is still in etcd's list after {SECONDS:g} s: {last}")
 
 
-def _may_go(world: World, state: EtcdState, member: Member) -> None:
+def _may_go(world: World, state: EtcdState, member: Member, *, dead: bool) -> None:
+    if dead and member.id in state.healthy:
+        raise StepError(f"{member.called} is not dead: its member of etcd is healthy again", hint="leave --dead out")
     told = quorum.refusal(seen(state, world.own_members), quorum.Request("remove", member.called))
     if told:
         raise StepError(f"{member.called} cannot leave etcd now: {told}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.drivers import cni
-from scaler.errors import UnreachableError
+from scaler.errors import StepError, UnreachableError
 from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import csrs, nodes
-from scaler.steps.base import Irreversible
 from scaler.steps.leaving import another, is_same
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 API_SECONDS = 60.0
 
 
-class NodesDeleted(Irreversible):
+class NodesDeleted:
     """The API has no Node of the hosts' names, no request of theirs waits, and their network has forgotten them."""
 
     title = "Delete the nodes"
@@ -59,6 +58,11 @@ class NodesDeleted(Irreversible):
             why += said[0].message if said else "something holds it (look at its finalizers)"
             return dict.fromkeys(names, why) | failures
         return failures
+
+    def undo(self, world: World, host: Host) -> None:
+        """Nothing to take back while the Node is there; raises where it is gone, or nobody can tell."""
+        if not nodes(world.kube, [host.name]):
+            raise StepError(f"node {host.name} is deleted; the removal can only be finished")
 
     def _forget(self, world: World, names: Sequence[str]) -> None:
         users = {f"system:node:{name}" for name in names}

@@ -41,8 +41,17 @@ def master(cluster: Cluster) -> Iterator[None]:
     cluster.variables.write_bytes(variables)
 
 
-def watch(cluster: Cluster, names: tuple[str, ...], at: str, do: Callable[[], None]) -> tuple[int, dict[str, Any]]:
-    """Add ``names``; when step ``at`` begins, ``do`` something; return the exit code and the envelope."""
+def watch(
+    cluster: Cluster,
+    names: tuple[str, ...],
+    at: str,
+    do: Callable[[], object],
+    seen: list[dict[str, Any]] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Add ``names``; when step ``at`` begins, ``do`` something; return the exit code and the envelope.
+
+    What is told meanwhile goes into ``seen``.
+    """
     argv = ["add-node", *names, "--cluster", NAME, "--yes", "--output", "jsonl"]
     with cluster.start(*argv) as process:
         assert process.stdout is not None
@@ -50,6 +59,8 @@ def watch(cluster: Cluster, names: tuple[str, ...], at: str, do: Callable[[], No
         for line in process.stdout:
             last = line
             event = json.loads(line)
+            if seen is not None:
+                seen.append(event)
             if (event.get("kind"), event.get("step")) == ("step-intent", at):
                 do()
     told = json.loads(last) if last else {}
@@ -79,9 +90,64 @@ def test_a_host_that_dies_fails_alone_and_a_second_run_finishes_it(cluster: Clus
 @pytest.mark.long
 @pytest.mark.parametrize("step", ["worker_installed", "kubelet_joined"])
 def test_a_host_that_reboots_is_waited_for(cluster: Cluster, step: str) -> None:
-    code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot)
+    seen: list[dict[str, Any]] = []
+    code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot, seen)
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
     assert not is_cordoned(cluster, "n1")
+    if step == "worker_installed":
+        assert any("n1 is lost" in event.get("message", "") for event in seen)
+
+
+REINSTALLED = """
+cd /etc/ssh && mkdir /root/former && mv ssh_host_* /root/former/
+ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key
+pkill -f sshd; systemctl restart ssh
+"""
+
+
+@pytest.mark.long
+def test_a_host_that_shows_another_key_on_the_way_is_left_alone(cluster: Cluster) -> None:
+    host, trees = cluster.hosts["n1"], []
+
+    def reinstalled() -> None:
+        host.exec(["sh", "-c", REINSTALLED])
+        trees.append(cluster.tree("n1"))
+
+    try:
+        code, told = watch(cluster, ("n1",), "worker_installed", reinstalled)
+        trees.append(cluster.tree("n1"))
+    finally:
+        host.exec(["sh", "-c", "rm -f /etc/ssh/ssh_host_*; mv /root/former/* /etc/ssh/; rmdir /root/former"])
+        host.exec(["systemctl", "restart", "ssh"])
+    assert code == 9, told
+    assert "key" in told["data"]["failed"]["n1"].lower(), told
+    assert "n1" in told["data"]["left"], told
+    assert trees[0] == trees[1]
+    assert is_cordoned(cluster, "n1")
+
+
+@pytest.mark.long
+def test_a_node_whose_network_is_not_there_says_so_and_is_taken_back(cluster: Cluster) -> None:
+    before = cluster.tree("n1")
+    remove = lambda: cluster.hosts["n1"].exec(["sh", "-c", "rm /etc/cni/net.d/*"])  # noqa: E731
+    code, told = watch(cluster, ("n1",), "kubelet_joined", remove)
+    assert code == 9, told
+    assert "cni" in told["data"]["failed"]["n1"].lower(), told
+    assert cluster.tree("n1") == before
+    assert sorted(cluster.nodes()) == ["m1"]
+
+
+@pytest.mark.long
+def test_a_run_that_loses_its_lease_stops_before_its_next_step(cluster: Cluster) -> None:
+    cluster.variables.write_text(f"{cluster.variables.read_text()}lease_seconds: 30\n")
+    delete = lambda: cluster.kubectl("-n", "kube-system", "delete", "lease", "scaler")  # noqa: E731
+    seen: list[dict[str, Any]] = []
+    code, told = watch(cluster, ("n1",), "worker_installed", delete, seen)
+    assert (code, told["error"]["kind"]) == (6, "locked"), told
+    assert [e["step"] for e in seen if e.get("kind") == "step-intent"][-1] == "worker_installed"
+    assert is_cordoned(cluster, "n1")
+    code, told = cluster.add("n1")
+    assert (code, told["data"]["added"]) == (0, ["n1"]), told
 
 
 def test_a_disk_that_fills_up_fails_its_host_alone_and_leaves_nothing_there(cluster: Cluster) -> None:

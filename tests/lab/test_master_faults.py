@@ -142,11 +142,34 @@ def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Mast
     try:
         with writing(cluster.where, f"down-{secrets.token_hex(3)}", every=SELDOM) as written, masters.unchanged():
             code, envelope = cluster.change("add-master", "m4", "--allow-even")
+            leaves = ("--cluster", FRONTED, "--allow-even", "--plan", "--output", "json")
+            well, sick = (cluster.scaler("remove-master", name, *leaves) for name in ("m2", "m3"))
     finally:
         cluster.hosts["m3"].exec(["systemctl", "start", "etcd.service"])
     must_have_written(written)
     assert code == 5, envelope
     assert "2 of 3 voters are healthy, quorum is 2 (m3 is not)" in envelope["error"]["message"]
+    # That very member may leave, and no other.
+    assert (well.status, sick.status) == (5, 0), (well, sick)
+    assert "1 of 2 voters are healthy, quorum is 2: no quorum" in json.loads(well.out)["error"]["message"]
+
+
+@pytest.mark.long
+def test_an_etcd_that_has_no_leader_for_half_a_minute_is_refused(masters: Masters) -> None:
+    masters.at(3)
+    cluster = masters.cluster
+    stopped = [cluster.hosts[name] for name in ("m2", "m3")]
+    for host in stopped:
+        host.exec(["systemctl", "kill", "--signal=STOP", "etcd.service"])
+    try:
+        code, envelope = cluster.change("add-master", "m4", "--allow-even")
+    finally:
+        for host in stopped:
+            host.exec(["systemctl", "kill", "--signal=CONT", "etcd.service"])
+    settled(cluster)
+    assert code == 5, envelope
+    assert "no quorum" in envelope["error"]["message"] or "does not answer" in envelope["error"]["message"], envelope
+    goes_through(cluster, "add-master", "m4", "--allow-even")
 
 
 def test_a_leader_that_dies_during_the_sync_does_not_stop_it(masters: Masters) -> None:
@@ -203,6 +226,26 @@ def test_an_even_end_needs_to_be_wanted(masters: Masters) -> None:
         code, envelope = masters.cluster.change("add-master", "m2")
     assert code == 5
     assert "2 voters (quorum 2) stand 0 failures" in envelope["error"]["message"]
+
+
+@pytest.mark.long
+def test_the_second_of_two_voters_that_dies_before_its_api_server_is_there_is_finished_by_the_same_command(
+    masters: Masters,
+) -> None:
+    masters.at(1)
+    cluster = masters.cluster
+    process = cluster.start("add-master", "m2", "--allow-even", "--cluster", FRONTED, "--yes", "--output", "jsonl")
+    heard(process, "step-intent", "control_plane_started")
+    cluster.hosts["m2"].kill()
+    ended = [json.loads(line) for line in process.stdout or ()][-1]
+    assert process.wait(timeout=600) == 9, ended
+    # Of two voters both must live: nothing is written until it is back, and nobody takes a voter out.
+    assert "a voter is never taken out by itself" in ended["data"]["left"]["m2"], ended
+    cluster.hosts["m2"].power_on()
+    settled(cluster)
+    code, envelope = cluster.change("add-master", "m2", "--allow-even")
+    assert (code, equal(envelope)) == (0, True), envelope
+    assert voters(cluster) == {"m1", "m2"}
 
 
 # What preflight sees: nothing has begun, so what is shown after mending is that the same command goes through again.
@@ -459,6 +502,7 @@ def test_a_firewall_that_is_open_one_way_only_is_found_before_etcd_is_touched(ma
     host.exec(["iptables", "-D", *rule])
     assert code == 9, envelope
     assert "2380" in envelope["error"]["message"], envelope["error"]
+    assert "learner_added" not in envelope["data"]["seconds"], envelope
     goes_through(cluster, "add-master", "m3")
 
 

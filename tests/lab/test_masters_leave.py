@@ -5,12 +5,14 @@ The masters are the load balancers here.
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from scaler.lab import lab
+from scaler.lab.images import PAUSE_TAG
 from scaler.lab.tools import wait_until
 from tests.lab.conftest import Cluster, kept, made
 from tests.lab.masters import Masters, equal, holds_vip, lead, voters
@@ -23,6 +25,29 @@ pytestmark = pytest.mark.long
 
 NAME = "masters-leave"
 SHAPE = ("--vip", "--loadbalancers", "0", "--masters", "4", "--workers", "0")
+
+
+NAMED = {"name": "guarded", "namespace": "default"}
+LABELS = {"app": "guarded"}
+# A bare pod on m3, whatever its taints, and a budget that keeps it.
+GUARDED = [
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**NAMED, "labels": LABELS},
+        "spec": {
+            "nodeName": "m3",
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "pause", "image": PAUSE_TAG}],
+        },
+    },
+    {
+        "apiVersion": "policy/v1beta1",
+        "kind": "PodDisruptionBudget",
+        "metadata": NAMED,
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": LABELS}},
+    },
+]
 
 
 class Left(NamedTuple):
@@ -91,10 +116,56 @@ def test_a_living_master_is_not_taken_for_dead(left: Left) -> None:
     assert voters(left.cluster, on="m2") == {"m2", "m3"}
 
 
-def test_a_dead_master_is_replaced_as_one_plan(left: Left) -> None:
+def test_a_master_that_cannot_be_emptied_is_put_back_whole(left: Left) -> None:
+    cluster = left.cluster
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": GUARDED}))
+    try:
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/guarded", "--timeout=60s")
+        with writing(cluster.where, f"back-{secrets.token_hex(3)}") as written:
+            more = ("--allow-even", "--force", "--timeout", "10s")
+            code, envelope = cluster.change("remove-master", "m3", *more)
+    finally:
+        cluster.kubectl("delete", "pod/guarded", "poddisruptionbudget/guarded", "--grace-period=0", "--force")
+    assert (code, envelope["data"]["left"]) == (9, {}), envelope
+    assert "PodDisruptionBudget default/guarded" in envelope["error"]["message"], envelope["error"]
+    assert not written.told["failures"], written.told
+    assert voters(cluster, on="m2") == {"m2", "m3"}
+    assert not cluster.nodes()["m3"]["spec"].get("unschedulable")
+    assert str(cluster.hosts["m3"].address) in map(str, left.masters._endpoints())
+
+
+def test_a_dead_master_leaves_etcd_while_the_api_is_down_and_the_rest_once_it_answers(left: Left) -> None:
     cluster = left.cluster
     code, told = cluster.change("add-master", "m1")
     assert code == 0, told
+    cluster.hosts["m3"].kill()
+    for name in ("m1", "m2"):
+        cluster.hosts[name].exec(["systemctl", "stop", "kube-apiserver"])
+    try:
+        refused, told = cluster.change("add-master", "m4", "--allow-even")
+        code, envelope = cluster.change("remove-master", "m3", "--dead", "--allow-even")
+        assert refused != 0, told
+        assert (code, envelope["data"]["removed"]) == (9, []), envelope
+        assert voters(cluster, on="m2") == {"m1", "m2"}
+        assert "m3:" in cluster.inventory.read_text().split("standby:")[0]
+    finally:
+        for name in ("m1", "m2"):
+            cluster.hosts[name].exec(["systemctl", "start", "kube-apiserver"])
+    wait_until(left.masters._answers, "the API answers", timeout=60)
+    wait_until(lambda: not _ready(cluster, "m3"), "the node of m3 is not Ready", timeout=90)
+    code, envelope = cluster.change("runs", "resume")
+    assert (code, envelope["data"]["removed"]) == (0, ["m3"]), envelope
+    assert equal(envelope), envelope["data"]["measures"]["sets"]
+    assert set(cluster.nodes()) == {"m1", "m2"}
+    cluster.hosts["m3"].power_on()
+    cluster.fresh("m3")
+    code, told = cluster.change("add-master", "m3")
+    assert code == 0, told
+
+
+def test_a_dead_master_is_replaced_as_one_plan(left: Left) -> None:
+    cluster = left.cluster
+    assert voters(cluster) == {"m1", "m2", "m3"}
     cluster.hosts["m3"].kill()
     wait_until(lambda: not _ready(cluster, "m3"), "the node of m3 is not Ready", timeout=90)
     with writing(cluster.where, f"healed-{secrets.token_hex(3)}") as written:

@@ -47,4 +47,5 @@ def plan(cluster: Cluster, *, network: bool = False) -> Plan:
         untouched="no other host is contacted",
         on_failure="stop",
         makes="masters",
+        without_api=True,
     )

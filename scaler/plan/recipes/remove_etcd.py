@@ -26,7 +26,8 @@ def plan(cluster: Cluster, going: Going, *, allow_even: bool) -> Plan:
     told = remove_master.aloud(going, allow_even=allow_even)
     names = tuple(host.name for host in going.hosts)
     if going.dead:
-        steps = tuple(StepSpec(step=name, hosts=names) for name in DEAD if names)
+        dead = DEAD if going.api else remove_master.WITHOUT_API
+        steps = tuple(StepSpec(step=name, hosts=names) for name in dead if names)
     else:
         steps = tuple(
             StepSpec(step=step, hosts=(name,)) for name in names for step in (LIVING if name in going.voting else HALF)
@@ -44,4 +45,5 @@ def plan(cluster: Cluster, going: Going, *, allow_even: bool) -> Plan:
         allow_even=allow_even,
         dead=names if going.dead else (),
         seen=dict(going.seen),
+        without_api=not going.api,
     )

@@ -43,11 +43,16 @@ DEAD = (
 )
 
 
+# etcd asks no API; nothing else can be changed without one.
+WITHOUT_API = ("etcd_steady", "etcd_snapshot", "member_removed", "rest_left")
+
+
 class Going(NamedTuple):
     """What was seen of the hosts that leave, in the order in which they do.
 
     ``voting`` are those that are members of etcd still, by name; ``dead`` whether all of them are; ``absent`` names
-    that were given and are in no set any more. ``network``: the network keeps something for nodes that are gone.
+    that were given and are in no set any more. ``network``: the network keeps something for nodes that are gone;
+    ``api``: the API answered.
     """
 
     hosts: tuple[Host, ...]
@@ -59,6 +64,7 @@ class Going(NamedTuple):
     pods: tuple[Leaving, ...] = ()
     warnings: tuple[str, ...] = ()
     network: bool = False
+    api: bool = True
 
 
 def plan(cluster: Cluster, going: Going, *, drain: Drain, allow_even: bool) -> Plan:
@@ -71,24 +77,29 @@ def plan(cluster: Cluster, going: Going, *, drain: Drain, allow_even: bool) -> P
         steps=steps(cluster, going),
         present=going.absent,
         warnings=(*going.warnings, *told),
-        untouched="workers, but for their own load balancers"
-        if cluster.settings.loadbalancer == "local"
-        else "workers",
-        on_failure="stop",
+        untouched=_untouched(cluster, going),
+        on_failure="stop" if going.dead else "undo",
         leaves="masters",
         dead=tuple(host.name for host in going.hosts) if going.dead else (),
         drain=drain,
         allow_even=allow_even,
         seen=dict(going.seen),
         pods=going.pods,
+        without_api=not going.api,
     )
+
+
+def _untouched(cluster: Cluster, going: Going) -> str:
+    if not going.api:
+        return "all but etcd's list of members, since the API does not answer"
+    return "workers, but for their own load balancers" if cluster.settings.loadbalancer == "local" else "workers"
 
 
 def steps(cluster: Cluster, going: Going) -> tuple[StepSpec, ...]:
     """Return the steps: dead hosts leave together, living ones one after the other."""
     if going.dead:
         names = tuple(host.name for host in going.hosts)
-        dead = with_network(_of(cluster, DEAD), network=going.network)
+        dead = with_network(_of(cluster, DEAD), network=going.network) if going.api else WITHOUT_API
         return tuple(StepSpec(step=name, hosts=names) for name in dead if names)
     return tuple(
         StepSpec(step=name, hosts=(host.name,))
@@ -98,10 +109,10 @@ def steps(cluster: Cluster, going: Going) -> tuple[StepSpec, ...]:
 
 
 def _living(cluster: Cluster, host: Host, going: Going) -> tuple[str, ...]:
-    if cluster.own_etcd and host.name not in going.voting:
-        # An earlier run has taken its member out, behind which its pods had moved.
-        return ("etcd_lists_rolled", *FRONT, *SERVICE, *STOPPED, *END)
     node = NODE if going.seen.get(host.name) is None or going.seen[host.name].uid else ()
+    if cluster.own_etcd and host.name not in going.voting:
+        # An earlier run, or somebody by hand, has taken its member out; no more is known of it.
+        return ("etcd_lists_rolled", *FRONT, *node, *SERVICE, *STOPPED, *END)
     return _of(cluster, (*FIRM, *FRONT, *node, *SERVICE, *MEMBER, *STOPPED, *END))
 
 
@@ -129,6 +140,18 @@ def aloud(going: Going, *, allow_even: bool) -> list[str]:
                 "the cluster tolerates no failure"
             )
     return told
+
+
+def may_be_asked_elsewhere(cluster: Cluster, leaving: Sequence[Host]) -> None:
+    """Refuse to take away the master at whose own address everybody asks the API."""
+    settings = cluster.settings
+    for host in leaving:
+        if settings.api_host in {host.name, host.address} and not settings.vip:
+            raise GuardError(
+                f"api_endpoint {settings.api_endpoint} is {host.name}'s own: nobody would reach the API any more",
+                hint="point api_endpoint, and who uses it, at a load balancer, a VIP or a master that stays; see "
+                "docs/reference/load-balancers.md",
+            )
 
 
 def may_stay(cluster: Cluster, group: str, leaving: Collection[str], *, joining: bool = False) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from scaler.model.inventory import Cluster
 
 
+CHANGE = "replace-master"
+
+
 def plan(cluster: Cluster, removal: Plan, addition: Plan | None) -> Plan:
     """Return both as one; ``addition`` is None, or empty, where the new master is there already."""
     joining = addition.hosts if addition else ()
@@ -21,7 +24,7 @@ def plan(cluster: Cluster, removal: Plan, addition: Plan | None) -> Plan:
     first_out = bool(removal.dead)
     warnings = (*removal.warnings, *(addition.warnings if addition else ()))
     return Plan(
-        change="replace-master",
+        change=CHANGE,
         cluster=cluster.name,
         hosts=(*removal.hosts, *joining) if first_out else (*joining, *removal.hosts),
         steps=(*removal.steps, *added) if first_out else (*added, *removal.steps),

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from scaler.plan.quorum import quorum
+from scaler.steps.etcd_snapshot import EtcdSnapshot
 from tests.fakes.control_plane import APISERVER, ETCD, KEEPALIVED, FakeControlPlane
 from tests.fakes.etcd import FakeEtcd, FakeMember
-from tests.unit.cli.test_add_master import opened, told
+from tests.unit.cli.test_add_master import invoked, opened, told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from scaler.model.etcd import Member
+    from scaler.model.inventory import Host
+    from scaler.steps.base import Failures, World
 
 
 def gone(there: FakeControlPlane, *names: str) -> None:
@@ -106,6 +112,43 @@ def test_a_name_that_nobody_knows_is_absent(there: FakeControlPlane) -> None:
     assert there.events == []
 
 
+@pytest.mark.parametrize("also", ["etcd's voters", "etcd's list of members", "the nodes"])
+def test_a_name_that_the_inventory_has_not_and_the_cluster_has_is_not_absent(
+    there: FakeControlPlane, also: str
+) -> None:
+    name = "m3" if also == "etcd's voters" else "m9"
+    if also == "etcd's voters":
+        groups = YAML(typ="safe").load((there.directory / "hosts.yml").read_text())
+        for group in ("masters", "etcd"):
+            groups["all"]["children"].get(group, {"hosts": {}})["hosts"].pop(name, None)
+        with (there.directory / "hosts.yml").open("w") as file:
+            YAML().dump(groups, file)
+    elif also == "the nodes":
+        there.fakes.kube.add("Node", name)
+    else:
+        there.etcd.add_learner("https://10.0.0.4:2380")
+        there.etcd.start(name, "10.0.0.4")
+    refused = told("remove-master", name, "--allow-even", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (4, "preflight"), refused
+    assert f"{also} has it" in refused["error"]["message"]
+    assert there.events == []
+
+
+def test_a_master_that_cannot_be_emptied_is_put_back_whole(there: FakeControlPlane) -> None:
+    there.fakes.kube.add_pod("db-0", "m1", "StatefulSet/db", labels={"app": "db"})
+    budget = {"selector": {"matchLabels": {"app": "db"}}, "minAvailable": 1}
+    there.fakes.kube.add("PodDisruptionBudget", "db", "default", spec=budget)
+    ended = told("remove-master", "m1", "--allow-even", "--yes", "--timeout", "5s")
+    assert (ended["exit_code"], ended["data"]["left"]) == (9, {})
+    assert "PodDisruptionBudget default/db (1 healthy, 1 wanted) does not let" in ended["error"]["message"]
+    assert [set(b.servers) for b in there.balancers.values()] == [{"m1", "m2", "m3"}] * 2
+    assert there.fakes.kube.of("Node")["m1"]["spec"]["unschedulable"] is False
+    assert {APISERVER, ETCD} <= there.machines["m1"].units
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+    assert there.groups()["masters"] == ["m1", "m2", "m3"]
+    assert json.loads(invoked("runs", "list", "--unfinished", "--output", "json").stdout)["data"]["runs"] == []
+
+
 def test_two_leave_one_after_the_other_and_the_survivor_leads(there: FakeControlPlane) -> None:
     removed("remove-master", "m1", "m2")
     assert there.etcd.voters == ["m3"]
@@ -160,6 +203,34 @@ def test_a_dead_master_is_never_contacted(there: FakeControlPlane) -> None:
     assert there.groups()["standby"] == ["m4"]
     assert "still holds" in data["later"]["m1"]
     assert any("m1 is not contacted and still holds certificates" in line for line in data["plan"]["warnings"])
+
+
+def test_a_dead_master_leaves_etcd_though_the_api_is_down_and_the_rest_follows_once_it_answers(
+    there: FakeControlPlane,
+) -> None:
+    gone(there, "m1")
+    there.fakes.kube.down = "connection refused"
+    there.events.clear()
+    ended = told("remove-master", "m1", "--dead", "--allow-even", "--yes")
+    assert (ended["exit_code"], ended["data"]["removed"]) == (9, [])
+    assert "its member is out of etcd; all else that knows it stays as it is" in ended["error"]["message"]
+    assert there.etcd.voters == ["m2", "m3"]
+    assert there.groups()["masters"] == ["m1", "m2", "m3"]
+    assert there.events == []
+    refused = told("remove-master", "m1", "--dead", "--allow-even", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (7, "unreachable")
+
+    there.fakes.kube.down = ""
+    assert invoked("runs", "resume", "--yes").exit_code == 0
+    assert there.groups()["masters"] == ["m2", "m3"]
+    assert "m1" not in there.fakes.kube.of("Node")
+
+
+def test_a_living_master_stays_whole_while_the_api_is_down(there: FakeControlPlane) -> None:
+    there.fakes.kube.down = "connection refused"
+    for dead in ((), ("--dead",)):
+        assert told("remove-master", "m1", "--allow-even", "--yes", *dead)["exit_code"] != 0
+        assert there.etcd.voters == ["m1", "m2", "m3"]
 
 
 def test_a_master_that_answers_is_not_dead(there: FakeControlPlane) -> None:
@@ -248,6 +319,43 @@ def test_an_answer_that_was_lost_is_looked_for_in_the_list(there: FakeControlPla
     assert there.etcd.voters == ["m2", "m3"]
 
 
+def test_a_master_whose_member_is_out_is_not_put_back_though_no_answer_came(there: FakeControlPlane) -> None:
+    def out() -> None:
+        if there.etcd.voters == ["m2", "m3", "m4"]:
+            there.etcd.deaf = 1000
+
+    there.etcd.changed.append(out)
+    ended = told("replace-master", "m1", "m4", "--yes")
+    assert ended["exit_code"] != 0
+    assert "m1" in ended["data"]["left"], ended
+    assert APISERVER not in there.machines["m1"].units
+    there.etcd.deaf = 0
+    assert invoked("runs", "resume", "--yes").exit_code == 0
+    assert there.groups()["masters"] == ["m2", "m3", "m4"]
+
+
+def test_a_dead_member_that_is_well_again_stays(there: FakeControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone(there, "m1")
+    snapshot = EtcdSnapshot.apply
+
+    def comes_back(step: EtcdSnapshot, world: World, hosts: Sequence[Host]) -> Failures:
+        there.etcd.start("m1", "10.0.0.1")
+        return snapshot(step, world, hosts)
+
+    monkeypatch.setattr(EtcdSnapshot, "apply", comes_back)
+    ended = told("remove-master", "m1", "--dead", "--allow-even", "--yes")
+    assert ended["exit_code"] == 9
+    assert "m1 is not dead: its member of etcd is healthy again" in ended["error"]["message"]
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+
+
+def test_a_master_whose_member_somebody_took_out_is_drained_too(there: FakeControlPlane) -> None:
+    there.etcd.remove(there.etcd.all[0].told)
+    plan = told("remove-master", "m1", "--allow-even", "--plan")["data"]["plan"]
+    steps = [spec["step"] for spec in plan["steps"]]
+    assert steps.index("nodes_drained") < steps.index("kubelet_stopped")
+
+
 def test_a_run_that_ended_behind_the_removal_is_finished(there: FakeControlPlane) -> None:
     there.fakes.playbooks.fails["master_remove.yml", "m1"] = "disk full"
     failed = told("remove-master", "m1", "--allow-even", "--yes")
@@ -306,3 +414,31 @@ def test_a_living_master_is_replaced_and_there_are_never_fewer(there: FakeContro
     assert all(healthy >= quorum(3) for healthy, _ in there.etcd.history)
     assert there.groups()["masters"] == ["m2", "m3", "m4"]
     assert there.outages == []
+
+
+def test_a_dead_member_of_an_etcd_of_its_own_leaves_though_the_api_is_down(members: FakeControlPlane) -> None:
+    gone(members, "e1")
+    members.fakes.kube.down = "connection refused"
+    assert told("remove-etcd", "e1", "--dead", "--allow-even", "--yes")["exit_code"] == 9
+    assert members.etcd.voters == ["e2", "e3"]
+    members.fakes.kube.down = ""
+    removed("remove-etcd", "e1", "--dead", "--allow-even")
+    assert members.groups()["etcd"] == ["e2", "e3"]
+
+
+def test_a_master_that_is_there_already_replaces_nobody(there: FakeControlPlane) -> None:
+    refused = told("replace-master", "m1", "m2", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (3, "input")
+    assert "m2 is a master already" in refused["error"]["message"]
+    assert there.events == []
+
+
+def test_the_master_at_whose_address_everybody_asks_does_not_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = opened(FakeControlPlane(tmp_path, masters=3, api_endpoint="10.0.0.1:6443"), monkeypatch, tmp_path)
+    refused = told("remove-master", "m1", "--allow-even", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (5, "guard")
+    assert "api_endpoint 10.0.0.1:6443 is m1's own address" in refused["error"]["message"]
+    assert asked.events == []
+    removed("remove-master", "m2", "--allow-even")

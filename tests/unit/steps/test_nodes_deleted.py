@@ -2,15 +2,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from scaler.drivers import cni
+from scaler.errors import StepError, UnreachableError
 from scaler.steps.nodes_deleted import STEP
 from tests.fakes.kubelets import serving_spec
 from tests.fakes.leaving import leaving
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 class _Keeping(cni.Plain):
@@ -77,3 +78,14 @@ def test_what_the_network_keeps_for_the_node_goes_too(tmp_path: Path, monkeypatc
 
 def test_from_here_on_nothing_is_taken_back() -> None:
     assert STEP.commits
+
+
+def test_a_node_that_may_be_deleted_is_not_put_back_and_one_that_is_there_is(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1")
+    STEP.undo(fakes.world, fakes.hosts[0])
+    STEP.apply(fakes.world, fakes.hosts)
+    with pytest.raises(StepError, match="node n1 is deleted; the removal can only be finished"):
+        STEP.undo(fakes.world, fakes.hosts[0])
+    fakes.kube.down = "no route to host"
+    with pytest.raises(UnreachableError):
+        STEP.undo(fakes.world, fakes.hosts[0])
