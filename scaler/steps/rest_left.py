@@ -27,7 +27,7 @@ class RestLeft(Irreversible):
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Say of each host what is done, and what is not."""
         del world
-        why = "its member is out of etcd; all else that knows it stays as it is, since the API did not answer"
+        why = "its member is out of etcd; all else that knows it stays as it is until the API answers"
         return {host.name: why for host in hosts}
 
 
