@@ -1,4 +1,4 @@
-"""Take back what one run did, and only that: never a host that joined, votes, takes pods or is another run's."""
+"""Take back what a run did, and those it went on with: never a host that joined, votes, takes pods or is another's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaler import steps
-from scaler.engine import history
+from scaler.engine import chains, history
 from scaler.errors import InputError, PreflightError, ScalerError
 from scaler.gateways.kube import nodes
 from scaler.plan.plan import Plan
@@ -36,6 +36,12 @@ class Prepared(NamedTuple):
     plan: Plan
     begun: Mapping[str, tuple[str, ...]]
     keeps: Mapping[str, str]
+    before: chains.Before
+
+    @property
+    def earlier(self) -> list[str]:
+        """Return the runs with which it went on, which are taken back with it, oldest first."""
+        return [run.name for run in self.before.all_runs()]
 
     @property
     def taken_back(self) -> tuple[Host, ...]:
@@ -57,15 +63,21 @@ def prepare(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Ca
         raise InputError(
             f"run {run.name} made the cluster's first master, which is the cluster", hint="scaler runs resume goes on"
         )
-    hosts = [host for host in intended.hosts if host.name in run.begun]
-    begun = {host.name: run.begun[host.name] for host in hosts}
-    keeps = dict(_committed(intended, begun, run.completed))
+    before = chains.before(intended, (each for each in all_runs if each.order < run.order))
+    for each in before.all_runs():
+        each.must_be_understood()
+    begun, completed = (
+        {host.name: chains.in_order(earlier(host.name), own.get(host.name, ())) for host in intended.hosts}
+        for earlier, own in ((before.begun, run.begun), (before.completed, run.completed))
+    )
+    hosts = [host for host in intended.hosts if begun[host.name]]
+    keeps = dict(_committed(intended, begun, completed))
     keeps |= {
         name: f"run {later} has taken it over; look there: scaler runs show {later}"
         for name, later in history.taken_over(run, all_runs).items()
-        if name in begun and later not in _rollbacks(all_runs)
+        if begun[name] and later not in _rollbacks(all_runs)
     }
-    world = _world(session, run)
+    world = _world(session, run, before)
     joining = [host for host in hosts if _joins(world, host) and host.name not in keeps]
     if joining:
         progress(f"looking at {', '.join(host.name for host in joining)}")
@@ -81,12 +93,12 @@ def prepare(session: Session, run: Run, all_runs: Sequence[Run], *, progress: Ca
         dead=intended.dead,
         rolls_back=run.name,
     )
-    return Prepared(run, plan, begun, keeps)
+    return Prepared(run, plan, {host.name: begun[host.name] for host in hosts}, keeps, before)
 
 
 def roll_back(session: Session, prepared: Prepared, observers: Iterable[Observer]) -> Outcome:
     """Take it back, journalled as a run of its own; steps undo in the name of the run that began them."""
-    world = _world(session, prepared.of)
+    world = _world(session, prepared.of, prepared.before)
     return session.roll_back(world, prepared.plan, prepared.begun, prepared.keeps, observers)
 
 
@@ -94,13 +106,12 @@ def _rollbacks(all_runs: Sequence[Run]) -> set[str]:
     return {run.name for run in all_runs if run.change == history.ROLLBACK}
 
 
-def _world(session: Session, run: Run) -> World:
-    """Return the world as the run had it, with what it noted of its own."""
+def _world(session: Session, run: Run, before: chains.Before) -> World:
+    """Return the world as the run had it, with what it and those ``before`` it noted of their own."""
     world = session.world(run.must_be_understood(), run.name)
+    before.remind(world)
     for fact in run.facts:
-        if fact.get("peer_url"):
-            world.asked_for.add(fact["peer_url"])
-        world.tokens.update(fact.get("tokens", {}))
+        world.recall(fact)
     return world
 
 
@@ -154,7 +165,7 @@ def _depended_on(world: World) -> dict[str, str]:
 def _not_ours(world: World, node: Node) -> str:
     """Return why the node may not be deleted; an empty string where it is this run's and takes no pods."""
     mark = node.metadata.annotations.get(RUN_ANNOTATION, "")
-    if mark != world.run:
+    if not world.is_ours(mark, node.name):
         return f"its node is run {mark}'s" if mark else "its node was finished, or is not scaler's"
     return "" if node.spec.unschedulable else "its node takes pods; scaler remove-node takes it away"
 
@@ -166,6 +177,6 @@ def _other_claim(world: World, host: Host) -> str:
         with suppress(ScalerError, ValueError):
             said = world.ssh.run(host, ["cat", path])
             run = json.loads(said.out).get("claim", {}).get("run", "") if said.status == 0 else ""
-            if run not in {"", world.run}:
+            if run and not world.is_ours(run, host.name):
                 return f"the files on it are run {run}'s"
     return ""

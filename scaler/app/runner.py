@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from scaler.engine import lock
+from scaler.engine import chains, history, lock
 from scaler.engine.events import Event
 from scaler.engine.interrupts import Interrupts
 from scaler.engine.journal import Journal, journalled
@@ -19,6 +19,7 @@ from scaler.gateways.process import alive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from scaler.engine.chains import Before
     from scaler.engine.events import Observer
     from scaler.gateways.clock import Clock
     from scaler.gateways.kube import Kube
@@ -48,22 +49,31 @@ class Runner(Protocol):
         """Return what the steps of ``plan`` act in; without a run's name, one to look at only."""
 
     def run(self, plan: AnyPlan, observers: Iterable[Observer]) -> Outcome:
-        """Run ``plan``, journalled, with the cluster's Lease held.
+        """Run ``plan``, journalled, with the cluster's Lease held, and go on with what earlier runs left half-way.
 
         Raises LockedError where another controller changes the cluster.
         """
         run = new_run_id(self.clock.now())
-        return self.journalled(plan, run, self.world(plan, run), observers, Engine.run)
+        world = self.world(plan, run)
+        before = chains.before(plan, history.runs(self.name))
+        before.remind(world)
+        return self.journalled(plan, run, world, observers, Engine.run, before)
 
     def journalled(
-        self, plan: AnyPlan, run: str, world: AnyWorld, observers: Iterable[Observer], act: Callable[[Engine], Outcome]
+        self,
+        plan: AnyPlan,
+        run: str,
+        world: AnyWorld,
+        observers: Iterable[Observer],
+        act: Callable[[Engine], Outcome],
+        before: Before | None = None,
     ) -> Outcome:
         """Let an engine ``act`` in ``world``, with journal and Lease."""
         observers, interrupts = tuple(observers), Interrupts()
         with interrupts.listening(), closing(Journal(self.name, run)) as journal:
             lock.note_run(self.name, run)
             with self._fenced(plan, run, world, observers):
-                return act(Engine(world, [journal, *observers], interrupts, run=run))
+                return act(Engine(world, [journal, *observers], interrupts, run=run, before=before))
 
     @contextmanager
     def _fenced(self, plan: AnyPlan, run: str, world: AnyWorld, observers: Iterable[Observer]) -> Iterator[None]:

@@ -37,7 +37,7 @@ def next_move(run: Run, all_runs: Sequence[Run]) -> str:
     if run.change == history.ROLLBACK:
         of = run.plan.rolls_back if run.plan else ""
         return "" if run.status == "done" else f"scaler runs rollback {of} takes back what is left"
-    if run.half_way - set(history.taken_over(run, all_runs)):
+    if history.left_half_way(run, all_runs):
         return run.plan.next_moves(run.name) if run.plan else ""
     return ""
 

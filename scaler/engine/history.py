@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from scaler import steps
+from scaler.engine.chains import chains
 from scaler.engine.events import Event
 from scaler.engine.journal import is_open, lines, runs_dir
 from scaler.engine.undo import has_something_to_take_back
@@ -37,6 +39,11 @@ class Run:
     plan: AnyPlan | None = None
     problem: str = ""
     going: bool = False
+
+    @cached_property
+    def order(self) -> tuple[str, str]:
+        """Return what runs are put in order by."""
+        return (self.began.isoformat() if self.began else "", self.name)
 
     @property
     def began(self) -> datetime | None:
@@ -79,12 +86,12 @@ class Run:
             return "interrupted"
         return str(ended.data.get("status") or ("done" if ended.message == "done" else "failed"))
 
-    @property
+    @cached_property
     def begun(self) -> dict[str, tuple[str, ...]]:
         """Return the steps that were begun for each host, in order."""
         return self._steps("step-intent")
 
-    @property
+    @cached_property
     def completed(self) -> dict[str, tuple[str, ...]]:
         """Return the steps that succeeded for each host, in order."""
         return self._steps("step-done")
@@ -96,7 +103,7 @@ class Run:
                 found[host] = (*found.get(host, ()), event.step)
         return found
 
-    @property
+    @cached_property
     def finished(self) -> set[str]:
         """Return the hosts that have been through all their steps."""
         plan = self.plan
@@ -105,7 +112,7 @@ class Run:
         wanted = {name: tuple(spec.step for spec in plan.steps if name in spec.hosts) for name in self.hosts}
         return {name for name in self.hosts if self.completed.get(name, ()) == wanted[name]}
 
-    @property
+    @cached_property
     def undone(self) -> set[str]:
         """Return the hosts on which everything was taken back; of a rollback those that it was done with."""
         told = {host for event in self.events if event.kind == "host-undone" for host in event.hosts}
@@ -131,9 +138,12 @@ class Run:
         """Return what its steps noted."""
         return [event.data for event in self.events if event.kind == "step-fact"]
 
-    @property
+    @cached_property
     def half_way(self) -> set[str]:
-        """Return the hosts that it neither finished nor gave back; a run that failed has none that it never began."""
+        """Return the hosts that it neither finished nor gave back; a run that failed has none that it never began.
+
+        This tells of the one run; what an earlier one left, with which it went on, ``chains`` tells.
+        """
         if self.plan is None or self.going or self.change == ROLLBACK:
             return set()
         hosts = set(self.hosts) - self.finished - self.undone
@@ -146,6 +156,15 @@ class Run:
         gives_back = self.plan is not None and self.plan.on_failure != "stop"
         kept = has_something_to_take_back([step for step in self.begun[name] if step in known_steps()])
         return gives_back and name in self.failed and name not in self.left and not kept
+
+    def has_to_take_back(self, host: str) -> set[str]:
+        """Return the steps it began on ``host`` of which there may be something to take back."""
+        known = known_steps()
+        return {step for step in self.begun.get(host, ()) if step not in known or has_something_to_take_back([step])}
+
+    def takes_back(self, host: str) -> set[str]:
+        """Return the steps that it began to take back on ``host``."""
+        return {event.step for event in self.events if event.kind == "undo-intent" and host in event.hosts}
 
     def must_be_understood(self) -> AnyPlan:
         """Return the plan; raises InputError where the journal is not this scaler's to go on with."""
@@ -172,11 +191,7 @@ def known_steps() -> set[str]:
 def runs(cluster: str) -> list[Run]:
     """Return all runs on ``cluster``, oldest first; one whose journal is not understood is there too."""
     found = [read(path) for path in sorted(runs_dir(cluster).glob("*.jsonl"))]
-    return sorted(found, key=_order)
-
-
-def _order(run: Run) -> tuple[str, str]:
-    return (run.began.isoformat() if run.began else "", run.name)
+    return sorted(found, key=lambda run: run.order)
 
 
 def read(path: Path) -> Run:
@@ -215,10 +230,13 @@ def find(all_runs: Sequence[Run], name: str) -> Run:
 
 
 def taken_over(run: Run, all_runs: Sequence[Run]) -> dict[str, str]:
-    """Return the hosts of ``run`` that a later run began, or took back for it, with that run's name."""
+    """Return the hosts of ``run`` that a later run began, or took back for it, with that run's name.
+
+    A later run that took back what it had begun there, and no more, leaves them to this one.
+    """
     found: dict[str, str] = {}
     for later in all_runs:
-        if _order(later) <= _order(run) or later.plan is None:
+        if later.order <= run.order or later.plan is None:
             continue
         if later.change == ROLLBACK:
             mine = set()
@@ -227,9 +245,21 @@ def taken_over(run: Run, all_runs: Sequence[Run]) -> dict[str, str]:
         else:
             mine = set(run.hosts) if later.plan.resumes == run.name else set(later.begun)
         found |= {host: later.name for host in run.hosts if host in mine}
+    for host, chain in chains(all_runs, run.hosts).items():
+        if chain[-1].name == run.name:
+            found.pop(host, None)
+        elif any(each.name == run.name for each in chain):
+            found[host] = chain[-1].name
     return found
+
+
+def left_half_way(run: Run, all_runs: Sequence[Run]) -> set[str]:
+    """Return the hosts that are half-way by now and ``run``'s to go on with, or to take back."""
+    found = chains(all_runs, run.hosts) if run.hosts and not run.going else {}
+    return {host for host, chain in found.items() if chain[-1].name == run.name}
 
 
 def unfinished(all_runs: Sequence[Run]) -> list[Run]:
     """Return the runs that left hosts half-way which no later run took over."""
-    return [run for run in all_runs if run.half_way - set(taken_over(run, all_runs))]
+    last = {chain[-1].name for chain in chains(all_runs).values()}
+    return [run for run in all_runs if run.name in last and not run.going]

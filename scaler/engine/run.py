@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scaler import steps
+from scaler.engine.chains import Before, in_order
 from scaler.engine.events import Event
 from scaler.engine.history import VERSION
 from scaler.engine.interrupts import Interrupts
@@ -50,11 +51,18 @@ class Engine:
     """Runs one plan in one world, and tells its observers.
 
     An observer's ScalerError ends the run, as that of a journal on a full disk. One that breaks in any other way, like
-    a display whose terminal is gone, is not told any more, and the run goes on.
+    a display whose terminal is gone, is not told any more, and the run goes on. What runs ``before`` this one began on
+    its hosts is taken back with its own, but where it may be past the step from which nothing is.
     """
 
     def __init__(
-        self, world: AnyWorld, observers: Iterable[Observer], interrupts: Interrupts | None = None, *, run: str = ""
+        self,
+        world: AnyWorld,
+        observers: Iterable[Observer],
+        interrupts: Interrupts | None = None,
+        *,
+        run: str = "",
+        before: Before | None = None,
     ) -> None:
         self._world = world
         # A rollback acts in the world of the run that it takes back, and is a run of its own.
@@ -67,7 +75,8 @@ class Engine:
         self._left: dict[str, str] = {}
         self._causes: dict[str, ScalerError] = {}
         self._begun: list[StepSpec] = []
-        self._committed: dict[str, str] = {}
+        self._before = before or Before()
+        self._committed = self._before.committed()
         self._seconds: dict[str, float] = {}
         self._clock = self._offset()
         self._tells = 0
@@ -215,7 +224,8 @@ class Engine:
             self._left[host.name] = self._committed[host.name]
             self._tell("host-left", hosts=[host.name], message=self._left[host.name])
             return
-        begun = [spec.step for spec in self._begun if host.name in spec.hosts]
+        own = (spec.step for spec in self._begun if host.name in spec.hosts)
+        begun = in_order(self._before.begun(host.name), own)
         if not has_something_to_take_back(begun):
             return
         self._world.fence()

@@ -93,6 +93,11 @@ class AnyPlan(Value):
         resume = f"scaler runs resume {run}"
         return f"{resume}, or scaler runs rollback {run}" if self.can_roll_back else resume
 
+    def aim(self, name: str) -> tuple[str, ...]:
+        """Return what becomes of the host called ``name``: a later plan with the same aim goes on with this one."""
+        del name
+        return (self.change,)
+
     @property
     def empty(self) -> bool:
         """Tell whether there is nothing to do."""
@@ -132,6 +137,16 @@ class Plan(AnyPlan):
     def host(self, name: str) -> Host:
         """Return the host called ``name``."""
         return next(host for host in self.hosts if host.name == name)
+
+    def aim(self, name: str) -> tuple[str, ...]:
+        """Return what becomes of the host called ``name``; at another address it is another one.
+
+        One that died meanwhile leaves by other steps.
+        """
+        address = str(self.host(name).address)
+        if self.leaves and name not in self.joins:
+            return ("leaves", self.leaves, address, "dead" if name in self.dead else "living")
+        return ("joins", self.makes, address)
 
     def leaving(self, hosts: Iterable[Host]) -> list[Host]:
         """Return those of ``hosts`` that go away by this plan."""

@@ -79,6 +79,12 @@ class World(AnyWorld):
         """The version of the API servers."""
         return self.cluster.settings.kubernetes_version
 
+    def recall(self, fact: dict[str, Any]) -> None:
+        """Know again what a step of an earlier run noted: whose learners and tokens there are."""
+        if fact.get("peer_url"):
+            self.asked_for.add(fact["peer_url"])
+        self.tokens.update(fact.get("tokens", {}))
+
     def secrets(self, host: str) -> Path:
         """Return the private directory with ``host``'s credentials, gone when the run ends."""
         directory = self.scratch / host

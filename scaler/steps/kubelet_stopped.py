@@ -36,7 +36,8 @@ class KubeletStopped:
 
     def undo(self, world: World, host: Host) -> None:
         """Start what was stopped; where another process stopped them, both."""
-        stopped = [unit for unit in world.stopped.get(host.name, UNITS) if unit in UNITS]
+        known = UNITS if world.earlier.get(host.name) else world.stopped.get(host.name, UNITS)
+        stopped = [unit for unit in known if unit in UNITS]
         if stopped and host.name not in world.plan.dead:
             units.start(world, host, *stopped)
 

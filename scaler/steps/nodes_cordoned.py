@@ -43,7 +43,7 @@ class NodesCordoned:
         if world.plan.drain and world.plan.drain.keep_cordon:
             return
         for node in nodes(world.kube, [host.name]):
-            if node.metadata.annotations.get(MARK) == world.run:
+            if world.is_ours(node.metadata.annotations.get(MARK, ""), host.name):
                 world.kube.call(["uncordon", node.name])
                 world.kube.call(["annotate", "nodes", node.name, f"{MARK}-"])
 

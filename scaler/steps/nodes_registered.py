@@ -74,9 +74,8 @@ class NodesRegistered:
 
     def undo(self, world: World, host: Host) -> None:
         """Delete the Node, if it is marked as this run's."""
-        ours = [
-            n.name for n in nodes(world.kube, [host.name]) if n.metadata.annotations.get(RUN_ANNOTATION) == world.run
-        ]
+        found = nodes(world.kube, [host.name])
+        ours = [n.name for n in found if world.is_ours(n.metadata.annotations.get(RUN_ANNOTATION, ""), host.name)]
         world.kube.delete("nodes", ours)
 
 

@@ -42,8 +42,9 @@ def proven(world: AnyWorld, names: Sequence[str], peers: Sequence[str], image: s
 
 
 def clean_up(world: AnyWorld) -> None:
-    """Delete the run's namespace, where there is one."""
-    Space(world.kube, world.clock, verification_namespace(world.run)).clean_up()
+    """Delete the run's namespace, where there is one, and those of the runs with which it goes on."""
+    for run in world.runs:
+        Space(world.kube, world.clock, verification_namespace(run)).clean_up()
 
 
 def peers_of(names: Sequence[str], there: Iterable[Node], last: Iterable[str]) -> list[str]:

@@ -23,7 +23,8 @@ class AnyWorld:
 
     ``note`` puts a fact into the journal, before or after the act that it is about; ``later`` names what could not be
     reached and may be finished later; ``fence`` raises LockedError where the cluster is not this run's to change any
-    more; asked before each step.
+    more; asked before each step. ``earlier`` are the runs with which this one goes on, by host: what they began is
+    its own.
     """
 
     run: str
@@ -33,8 +34,21 @@ class AnyWorld:
     say: Callable[[str], None] = lambda _: None
     note: Callable[[dict[str, Any]], None] = lambda _: None
     fence: Callable[[], None] = lambda: None
+    earlier: dict[str, tuple[str, ...]] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
+
+    def is_ours(self, run: str, host: str) -> bool:
+        """Tell whether what ``run`` did on ``host`` is this run's to take back."""
+        return run == self.run or run in self.earlier.get(host, ())
+
+    @property
+    def runs(self) -> list[str]:
+        """This run and those with which it goes on."""
+        return [self.run, *dict.fromkeys(run for runs in self.earlier.values() for run in runs)]
+
+    def recall(self, fact: dict[str, Any]) -> None:
+        """Know again what a step of an earlier run noted."""
 
     @property
     def api_version(self) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from scaler import steps
 from scaler.app.runs import next_move
-from scaler.engine.history import known_steps, taken_over
+from scaler.engine.history import known_steps, left_half_way, taken_over
 from scaler.errors import PartialError, ScalerError, StepError
 from scaler.ui import table
 
@@ -30,7 +30,7 @@ def data(run: Run, all_runs: Sequence[Run]) -> dict[str, Any]:
         "status": run.status,
         "job": run.job,
         "seconds": round(run.seconds, 3),
-        "half_way": sorted(run.half_way - set(taken_over(run, all_runs))),
+        "half_way": sorted(left_half_way(run, all_runs)),
         "resumes": run.plan.resumes if run.plan else "",
         "rolls_back": run.plan.rolls_back if run.plan else "",
         "taken_over": taken_over(run, all_runs),
@@ -109,6 +109,8 @@ def show_rollback(prepared: Prepared) -> None:
     """Print what a rollback will take back, in order, and who stays as it is."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"Plan: take back run {prepared.of.name} on cluster {prepared.plan.cluster}", style="bold")
+    for run in prepared.earlier:
+        console.print(f"  with what run {run} began there, with which it went on")
     for host in prepared.taken_back:
         told = [_title(step) for step in reversed(prepared.begun[host.name])]
         console.print(f"  host {host.name} ({host.address}): take back {', '.join(told)}")

@@ -220,3 +220,12 @@ def test_a_change_that_begins_beside_an_unfinished_one_names_it_and_goes_on(live
     assert f"unfinished: {run.name} (add-node n2, interrupted)" in result.output
     assert "unfinished" not in invoked("add-node", "n2", "--yes", "--output", "json").output
     assert "unfinished" not in invoked("add-node", "n2", "--yes").output
+
+
+def test_a_rollback_tells_the_runs_that_are_taken_back_with_it(live: FakeSession) -> None:
+    first, last = killed(live, 3, "n1"), killed(live, 1, "n1")
+    shown = invoked("runs", "rollback", last.name, "--plan").output
+    assert f"with what run {first.name} began there" in shown
+    assert "take back Join the kubelets" in shown
+    assert told("runs", "rollback", last.name, "--yes")["data"]["taken_back"] == ["n1"]
+    assert told("runs", "list", "--unfinished")["data"]["runs"] == []

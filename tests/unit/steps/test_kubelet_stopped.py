@@ -50,3 +50,12 @@ def test_a_dead_host_is_not_contacted(tmp_path: Path) -> None:
     del fakes.ssh.machines["n1"]
     assert STEP.apply(fakes.world, fakes.hosts) == {}
     STEP.undo(fakes.world, fakes.hosts[0])
+
+
+def test_what_an_earlier_run_stopped_is_started_too(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1")
+    fakes.ssh.machines["n1"].running = set()
+    fakes.world.earlier = {"n1": ("20260301-000000-aaaa",)}
+    STEP.apply(fakes.world, fakes.hosts)
+    STEP.undo(fakes.world, fakes.hosts[0])
+    assert fakes.ssh.machines["n1"].running == {*UNITS}

@@ -69,3 +69,15 @@ def test_a_node_that_is_gone_already_is_no_error(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     fakes.kube.delete("nodes", ["n1"])
     assert STEP.apply(fakes.world, fakes.hosts) == {}
+
+
+def test_what_a_run_closed_with_which_this_one_goes_on_is_opened_and_no_others(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1", "n2")
+    for name, run in (("n1", "20260301-000000-aaaa"), ("n2", "20260301-000000-bbbb")):
+        node = fakes.kube.of("Node")[name]
+        node["spec"]["unschedulable"] = True
+        node["metadata"]["annotations"] = {MARK: run}
+    fakes.world.earlier = {"n1": ("20260301-000000-aaaa",), "n2": ("20260301-000000-aaaa",)}
+    for host in fakes.hosts:
+        STEP.undo(fakes.world, host)
+    assert closed(fakes) == {"n1": False, "n2": True, "w1": False}
