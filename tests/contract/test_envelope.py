@@ -38,7 +38,7 @@ DATA: dict[str, type] = {
 }
 PLAN = {"change", "cluster", "hosts", "steps", "present", "warnings", "untouched", "on_failure", "makes"}
 PLAN |= {"leaves", "joins", "dead", "drain", "seen", "pods", "allow_even", "resumes", "rolls_back"}
-PLAN |= {"to_standby", "sizing", "follows"}
+PLAN |= {"without_api", "to_standby", "sizing", "follows"}
 
 
 @pytest.fixture
