@@ -10,8 +10,9 @@ from cryptography import x509
 from scaler.app import control_plane, networks
 from scaler.app.moving import may_move, pods_of
 from scaler.app.remove_node import must_be_dead, must_be_same
-from scaler.errors import GuardError, InputError, PreflightError, StepError, UnreachableError
+from scaler.errors import GuardError, InputError, PreflightError, ScalerError, StepError, UnreachableError
 from scaler.gateways import kube
+from scaler.gateways.clock import wait_until
 from scaler.model.state import ClusterState
 from scaler.pki.certificates import LEAF_LIFE
 from scaler.plan import quorum
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scaler.app.session import Session
+    from scaler.gateways.kube import Kube
     from scaler.model.etcd import EtcdState
     from scaler.model.inventory import Cluster, Host
     from scaler.plan.equality import Table
     from scaler.plan.plan import Drain
 
+# A load balancer that has just lost a master, or a VIP on its way, is no API that is down.
+API_SECONDS = 30.0
 Group = Literal["masters", "etcd"]
 COMMANDS = {"workers": "remove-node", "masters": "remove-master", "etcd": "remove-etcd"}
 RESTORE = (
@@ -68,7 +72,7 @@ def look(
     try:
         state = kube.look(among.kube)
     except UnreachableError:
-        if not dead or joining or absent or voting != {host.name for host in hosts}:
+        if not dead or joining or absent or voting != {host.name for host in hosts} or _answers(among):
             raise
         return _without_api(session, etcd, hosts, group)
     table = _table(among, hosts, group, dead=dead)
@@ -95,6 +99,20 @@ def look(
         warnings=(*warnings, *(_kept(cluster, host, group) for host in hosts if dead)),
         network=network.leaves_work,
     )
+
+
+def _answers(session: Session) -> bool:
+    """Tell whether the API comes to answer, through its endpoint or any living master, within half a minute."""
+    servers = [f"{master.address}:{session.cluster.settings.api_port}" for master in session.cluster.masters]
+    doors = [session.kube, *(session.kube.at(server) for server in servers)]
+    return wait_until(session.clock, lambda: any(map(_is_ready, doors)), timeout=API_SECONDS, every=2.0)
+
+
+def _is_ready(door: Kube) -> bool:
+    try:
+        return door.call(["get", "--raw", "/readyz"], timeout=5).strip() == "ok"
+    except ScalerError:
+        return False
 
 
 def _without_api(session: Session, etcd: EtcdState, hosts: Sequence[Host], group: Group) -> Going:

@@ -54,9 +54,9 @@ def again(session: Session, plan: Plan, *, progress: Callable[[str], None]) -> P
 
 
 def _is_begun(cluster: Cluster, old: str, new: Host) -> bool:
-    """Tell whether an earlier run began this replacement and may have made the new master already."""
-    open_runs = history.unfinished(history.runs(cluster.name))
-    return any(run.change == replace_master.CHANGE and {old, new.name} <= set(run.hosts) for run in open_runs)
+    """Tell whether an earlier run was for this replacement, and may have made the new master already."""
+    known = history.runs(cluster.name)
+    return any(run.change == replace_master.CHANGE and {old, new.name} <= set(run.hosts) for run in known)
 
 
 def _addition(session: Session, new: Host, dead: Sequence[Host], progress: Callable[[str], None]) -> Plan:

@@ -45,6 +45,8 @@ def _after(run: Run, plan: AnyPlan, host: str, chain: Chain) -> Chain:
             return chain
         mine = _same_aim(chain[-1].plan, host, chain)
         return chain[: -len(mine)] if _all_taken_back(mine, host, run) else chain
+    if plan.goes_nowhere(host):
+        return chain
     if host not in run.hosts or host in run.finished:
         return ()
     mine = _same_aim(plan, host, chain)
@@ -72,9 +74,10 @@ def _all_taken_back(mine: Chain, host: str, by: Run) -> bool:
 
 @dataclass(frozen=True)
 class Before:
-    """The runs with which one goes on, by host, and what they began there."""
+    """The runs with which one goes on, by host, what they began there, and what the one has ``planned`` there."""
 
     runs: Mapping[str, Chain] = field(default_factory=dict)
+    planned: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def begun(self, host: str) -> tuple[str, ...]:
         """Return the steps that they began on ``host``, in order."""
@@ -106,7 +109,9 @@ class Before:
                     if done
                     else f"it may be done: {steps.find(step).title}; the next run finds out"
                 )
-        return ""
+        # Whoever else went on with it may have finished it: what is there needs no more than what is planned.
+        further = set().union(*(run.has_to_take_back(host) for run in self.runs[host])) - set(self.planned[host])
+        return "it is further than this machine's runs brought it; scaler runs rollback looks first" if further else ""
 
     def remind(self, world: AnyWorld) -> None:
         """Let the world know what is theirs, which is its run's now, and what they noted."""
@@ -122,7 +127,8 @@ def before(plan: AnyPlan, earlier: Iterable[Run]) -> Before:
         return Before()
     names = {host.name for host in plan.hosts}
     found = {host: _same_aim(plan, host, chain) for host, chain in chains(earlier, names).items() if host in names}
-    return Before({host: chain for host, chain in found.items() if chain})
+    planned = {host: [spec.step for spec in plan.steps if host in spec.hosts] for host in found}
+    return Before({host: chain for host, chain in found.items() if chain}, planned)
 
 
 def in_order(*told: Iterable[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Meta(Told):
     annotations: dict[str, str] = {}
     labels: dict[str, str] = {}
     created: datetime | None = Field(default=None, alias="creationTimestamp")
+    deleted: datetime | None = Field(default=None, alias="deletionTimestamp")
 
 
 class Condition(Told):

@@ -98,6 +98,11 @@ class AnyPlan(Value):
         del name
         return (self.change,)
 
+    def goes_nowhere(self, name: str) -> bool:
+        """Tell whether the host called ``name`` neither comes in nor goes out by this plan."""
+        del name
+        return False
+
     @property
     def empty(self) -> bool:
         """Tell whether there is nothing to do."""
@@ -147,6 +152,10 @@ class Plan(AnyPlan):
         if self.leaves and name not in self.joins:
             return ("leaves", self.leaves, address, "dead" if name in self.dead else "living")
         return ("joins", self.makes, address)
+
+    def goes_nowhere(self, name: str) -> bool:
+        """Tell whether the host called ``name`` neither comes in nor goes out by this plan."""
+        return not self.leaves and not self.makes and any(host.name == name for host in self.hosts)
 
     def leaving(self, hosts: Iterable[Host]) -> list[Host]:
         """Return those of ``hosts`` that go away by this plan."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scaler.plan.pods import in_order
 
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from scaler.plan.pods import Leaving
+
+
+class Turn(NamedTuple):
+    """The sets' pods of one node that may go now; those that wait for another node's, and for which."""
+
+    pods: list[Leaving]
+    waiting: dict[str, str]
 
 
 class Turns:
@@ -24,25 +31,31 @@ class Turns:
         self._guard = threading.Lock()
         self._silent = set(nodes)
         self._left: set[str] = set()
-        self._numbers: dict[str, dict[str, int]] = {}
+        self._last: dict[str, dict[str, Leaving]] = {}
         # A set's pod that has been evicted, or ends already, and is not Ready elsewhere yet.
         self._awaited: dict[str, Leaving] = {}
 
     def whose(
         self, node: str, rest: Sequence[Leaving], ending: Iterable[Leaving], is_back: Callable[[Leaving], bool]
-    ) -> list[Leaving]:
-        """Return the sets' pods of ``node`` whose turn it is; ``rest`` is what is left there, ``ending`` ends already.
+    ) -> Turn:
+        """Return whose turn it is on ``node``; ``rest`` is what is left there, ``ending`` ends already.
 
         Those that were awaited and that ``is_back`` tells to run elsewhere, or not to be wanted, are awaited no more.
         """
+        mine = {key: pods[0] for key, pods in in_order(rest).items()}
         with self._guard:
-            self._says(node, {key: pods[0].ordinal for key, pods in in_order(rest).items()})
+            self._silent.discard(node)
+            self._last[node] = mine
             for key, pods in in_order(ending).items():
                 self._awaited.setdefault(key, pods[0])
-            mine = {key: pod for key, pod in self._awaited.items() if pod.node in {node, *self._left}}
-            for key in [key for key, pod in mine.items() if is_back(pod)]:
-                del self._awaited[key]
-            return [pods[0] for key, pods in in_order(rest).items() if self._may_go(key, pods[0])]
+            looked_for = {key: pod for key, pod in self._awaited.items() if pod.node in {node, *self._left}}
+        back = [key for key, pod in looked_for.items() if is_back(pod)]
+        with self._guard:
+            for key in back:
+                self._awaited.pop(key, None)
+            ahead = {key: self._ahead(key, pod) for key, pod in mine.items()}
+            waiting = {pod.key: ahead[key] for key, pod in mine.items() if self._is_anothers(node, key, ahead[key])}
+            return Turn([pod for key, pod in mine.items() if not ahead[key]], waiting)
 
     def went(self, pods: Iterable[Leaving]) -> None:
         """Note that ``pods`` were evicted."""
@@ -57,13 +70,19 @@ class Turns:
     def leave(self, node: str) -> None:
         """Let the others go on without ``node``."""
         with self._guard:
-            self._says(node, {})
+            self._silent.discard(node)
             self._left.add(node)
+            self._last.pop(node, None)
 
-    def _says(self, node: str, numbers: dict[str, int]) -> None:
-        self._silent.discard(node)
-        self._numbers[node] = numbers
+    def _ahead(self, key: str, pod: Leaving) -> str:
+        """Return what comes before ``pod``; empty where nothing does."""
+        if self._silent:
+            return f"what is on {', '.join(sorted(self._silent))}"
+        awaited = self._awaited.get(key)
+        first = max((last[key] for last in self._last.values() if key in last), key=lambda each: each.ordinal)
+        return awaited.key if awaited else "" if first.ordinal == pod.ordinal else first.key
 
-    def _may_go(self, key: str, pod: Leaving) -> bool:
-        highest = max(numbers.get(key, -1) for numbers in self._numbers.values())
-        return not self._silent and key not in self._awaited and pod.ordinal == highest
+    def _is_anothers(self, node: str, key: str, ahead: str) -> bool:
+        """Tell whether what is ``ahead`` is another node's to end, which is still at it."""
+        awaited = self._awaited.get(key)
+        return bool(ahead) and (awaited is None or awaited.node not in {node, *self._left})

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from scaler.checks import masters
 from scaler.errors import ScalerError, StepError
-from scaler.steps.api_servers import must_be_ready
+from scaler.steps.api_servers import is_ready, must_be_ready
 from scaler.steps.balancing import forget_gone, must_answer, must_serve, set_aside, take_back, taken_back_if_ready
-from scaler.steps.base import Irreversible, played
+from scaler.steps.base import played
 from scaler.steps.placing import APISERVER
 from scaler.steps.voters import client_urls, peer_url
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 PLAYBOOK = "apiserver_lists.yml"
 
 
-class EtcdListsRolled(Irreversible):
+class EtcdListsRolled:
     """Every API server knows every voter, its own first."""
 
     title = "Roll the API servers' etcd lists"
+    commits = ""
 
     def describe(self, plan: Plan, settings: Settings) -> Sequence[str]:
         """Tell what the step will do."""
@@ -46,6 +47,13 @@ class EtcdListsRolled(Irreversible):
             world.say(f"{master.name}: knows {len(urls)} members of etcd after this restart")
             _roll(world, master, urls)
         return {}
+
+    def undo(self, world: World, host: Host) -> None:
+        """Leave the lists, which are a part of the truth; raises where a master that was set aside is not ready."""
+        taken_back_if_ready(world, [host])
+        for master in world.masters:
+            if master.name != host.name and not is_ready(world, master):
+                raise StepError(f"{master.name} is not ready: the load balancers may send nothing to it until it is")
 
 
 def _roll(world: World, master: Host, urls: list[str]) -> None:

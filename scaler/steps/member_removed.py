@@ -51,7 +51,7 @@ class MemberRemoved:
         return {}
 
     def undo(self, world: World, host: Host) -> None:
-        """Nothing to take back while every list has the member; raises where it is out, or nobody can tell."""
+        """Nothing to take back while etcd has the member; raises where it is out, or nobody can tell."""
         state = world.etcd.look()
         if state.at(peer_url(host)) is None:
             raise StepError(f"the member of {host.name} is out of etcd; the removal can only be finished")

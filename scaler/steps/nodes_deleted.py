@@ -60,8 +60,8 @@ class NodesDeleted:
         return failures
 
     def undo(self, world: World, host: Host) -> None:
-        """Nothing to take back while the Node is there; raises where it is gone, or nobody can tell."""
-        if not nodes(world.kube, [host.name]):
+        """Nothing to take back while the Node stays; raises where it is gone or going, or nobody can tell."""
+        if not any(node.metadata.deleted is None for node in nodes(world.kube, [host.name])):
             raise StepError(f"node {host.name} is deleted; the removal can only be finished")
 
     def _forget(self, world: World, names: Sequence[str]) -> None:

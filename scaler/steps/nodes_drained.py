@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import ScalerError, StepError, UnreachableError
 from scaler.gateways import pods
-from scaler.gateways.clock import wait_until
 from scaler.gateways.kube import nodes
 from scaler.gateways.threads import Threads
 from scaler.plan import pods as fates
@@ -98,16 +97,31 @@ class _Drain:
         self._rest: list[Leaving] = []
         self._attached: list[str] = []
         self._unreached = ""
+        # A StatefulSet's pods before which another node's go.
+        self._waiting: dict[str, str] = {}
 
     def run(self) -> str:
         """Go round until the node is empty; return why it is not when the time is up."""
-        if wait_until(self._world.clock, self._empty, timeout=self._drain.timeout, every=EVERY):
-            return ""
-        return f"not drained after {self._drain.timeout} s: {'; '.join(self._why())}"
+        clock, left = self._world.clock, float(self._drain.timeout)
+        since = clock.monotonic()
+        while not self._empty():
+            now = clock.monotonic()
+            # While nothing of its own can go before another node's pods, the time is the other's.
+            left -= 0.0 if self._only_waits() else now - since
+            since = now
+            if left <= 0:
+                return f"not drained after {self._drain.timeout} s: {'; '.join(self._why())}"
+            clock.sleep(EVERY)
+        return ""
+
+    def _only_waits(self) -> bool:
+        ordered = [pod for pod in self._rest if pod.fate is fates.Fate.ordered]
+        sets = fates.in_order(ordered)
+        return bool(self._waiting) and len(ordered) == len(self._rest) and len(sets) == len(self._waiting)
 
     def _empty(self) -> bool:
         try:
-            self._unreached = ""
+            self._unreached, self._waiting = "", {}
             return self._round()
         except UnreachableError as e:
             # A load balancer that just moved is no reason to give a node back half drained.
@@ -126,9 +140,10 @@ class _Drain:
         self._rest = [pod for pod in all_of_them if not pod.stays]
         self._attached = self._still_attached(here, volumes)
         ending = [pod for pod in self._rest if self._pods[pod.uid].metadata.deleted is not None]
-        ordered = self._turns.whose(self._name, self._rest, ending, self._is_back)
-        others = [pod for pod in self._rest if pod.fate is not fates.Fate.ordered and pod not in ending]
-        self._evict([*others, *ordered])
+        turn = self._turns.whose(self._name, self._rest, ending, self._is_back)
+        self._waiting = turn.waiting
+        others = [pod for pod in self._rest if pod.fate is not fates.Fate.ordered]
+        self._evict([pod for pod in (*others, *turn.pods) if pod not in ending])
         awaited = self._turns.awaited(self._name)
         if self._rest or awaited:
             self._world.say(f"{self._name}: {len(self._rest)} pods to go")
@@ -185,6 +200,7 @@ class _Drain:
             for pod in self._turns.awaited(self._name)
             if pod.uid not in gone
         ]
+        said += [f"{key} waits for {ahead}" for key, ahead in self._waiting.items()]
         if self._attached and not self._rest:
             said.append(f"volumes are still attached: {', '.join(self._attached)}")
         return said or [f"pods are left: {', '.join(pod.key for pod in self._rest)}"]

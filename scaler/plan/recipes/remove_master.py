@@ -111,8 +111,9 @@ def steps(cluster: Cluster, going: Going) -> tuple[StepSpec, ...]:
 def _living(cluster: Cluster, host: Host, going: Going) -> tuple[str, ...]:
     node = NODE if going.seen.get(host.name) is None or going.seen[host.name].uid else ()
     if cluster.own_etcd and host.name not in going.voting:
-        # An earlier run, or somebody by hand, has taken its member out; no more is known of it.
-        return ("etcd_lists_rolled", *FRONT, *node, *SERVICE, *STOPPED, *END)
+        # An earlier run, or somebody by hand, has taken its member out: it is never put back. No more is known of it.
+        out = ("member_removed",) if host.name in {each.name for each in cluster.etcd} else ()
+        return (*out, "etcd_lists_rolled", *FRONT, *node, *SERVICE, *STOPPED, *END)
     return _of(cluster, (*FIRM, *FRONT, *node, *SERVICE, *MEMBER, *STOPPED, *END))
 
 

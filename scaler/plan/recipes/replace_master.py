@@ -41,4 +41,5 @@ def plan(cluster: Cluster, removal: Plan, addition: Plan | None) -> Plan:
         seen=removal.seen,
         pods=removal.pods,
         follows=addition.follows if addition else {},
+        without_api=removal.without_api,
     )

@@ -226,6 +226,22 @@ def test_a_dead_master_leaves_etcd_though_the_api_is_down_and_the_rest_follows_o
     assert "m1" not in there.fakes.kube.of("Node")
 
 
+def test_an_api_that_answers_within_half_a_minute_is_not_down(there: FakeControlPlane) -> None:
+    gone(there, "m1")
+    there.fakes.kube.unreached = lambda _: "no route to host" if there.fakes.clock.monotonic() < 20 else ""
+    refused = told("remove-master", "m1", "--dead", "--allow-even", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (7, "unreachable")
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+
+
+def test_an_api_that_answers_at_a_master_and_not_through_its_endpoint_is_not_down(there: FakeControlPlane) -> None:
+    gone(there, "m1")
+    there.fakes.kube.unreached = lambda server: "" if server else "no route to host"
+    refused = told("remove-master", "m1", "--dead", "--allow-even", "--yes")
+    assert (refused["exit_code"], refused["error"]["kind"]) == (7, "unreachable")
+    assert there.etcd.voters == ["m1", "m2", "m3"]
+
+
 def test_a_living_master_stays_whole_while_the_api_is_down(there: FakeControlPlane) -> None:
     there.fakes.kube.down = "connection refused"
     for dead in ((), ("--dead",)):
@@ -354,6 +370,27 @@ def test_a_master_whose_member_somebody_took_out_is_drained_too(there: FakeContr
     plan = told("remove-master", "m1", "--allow-even", "--plan")["data"]["plan"]
     steps = [spec["step"] for spec in plan["steps"]]
     assert steps.index("nodes_drained") < steps.index("kubelet_stopped")
+
+
+def test_a_master_whose_member_somebody_took_out_is_never_put_back(there: FakeControlPlane) -> None:
+    there.etcd.remove(there.etcd.all[0].told)
+    there.fakes.kube.add_pod("db-0", "m1", "StatefulSet/db", labels={"app": "db"})
+    budget = {"selector": {"matchLabels": {"app": "db"}}, "minAvailable": 1}
+    there.fakes.kube.add("PodDisruptionBudget", "db", "default", spec=budget)
+    ended = told("remove-master", "m1", "--allow-even", "--yes", "--timeout", "5s")
+    assert (ended["exit_code"], list(ended["data"]["left"])) == (9, ["m1"]), ended
+    assert [set(b.servers) for b in there.balancers.values()] == [{"m2", "m3"}] * 2
+
+
+def test_a_replacement_whose_old_master_did_not_leave_is_finished_by_the_same_command(there: FakeControlPlane) -> None:
+    there.fakes.kube.add_pod("db-0", "m1", "StatefulSet/db", labels={"app": "db"})
+    budget = {"selector": {"matchLabels": {"app": "db"}}, "minAvailable": 1}
+    there.fakes.kube.add("PodDisruptionBudget", "db", "default", spec=budget)
+    assert told("replace-master", "m1", "m4", "--yes", "--timeout", "5s")["exit_code"] != 0
+    assert there.etcd.voters == ["m1", "m2", "m3", "m4"]
+    there.fakes.kube.objects.pop(("PodDisruptionBudget", "default", "db"))
+    removed("replace-master", "m1", "m4")
+    assert there.groups()["masters"] == ["m2", "m3", "m4"]
 
 
 def test_a_run_that_ended_behind_the_removal_is_finished(there: FakeControlPlane) -> None:

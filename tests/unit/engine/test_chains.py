@@ -140,3 +140,20 @@ def test_a_step_that_is_not_known_is_not_taken_back_without_a_look() -> None:
     specs = (StepSpec(step="node_polished", hosts=("n1",)),)
     written("1", plan("n1", steps=specs), *begun("node_polished"))
     assert "no step node_polished" in chains.before(plan("n1"), history.runs("prod")).committed()["n1"]
+
+
+@pytest.mark.usefixtures("first")
+def test_a_host_that_is_further_than_its_runs_brought_it_is_not_taken_back_without_a_look() -> None:
+    later = plan("n1", **{**MASTER, "steps": (StepSpec(step="control_plane_started", hosts=("n1",)),)})
+    committed = chains.before(later, history.runs("prod")).committed()
+    assert committed == {"n1": "it is further than this machine's runs brought it; scaler runs rollback looks first"}
+    assert chains.before(plan("n1", **MASTER), history.runs("prod")).committed() == {}
+
+
+@pytest.mark.usefixtures("first")
+def test_a_run_by_which_a_host_goes_nowhere_settles_nothing() -> None:
+    specs = (StepSpec(step="hosts_prefetched", hosts=("n1",)),)
+    told = {"step": "hosts_prefetched", "hosts": ("n1",)}
+    brought = plan("n1", change="prefetch", makes="", steps=specs)
+    written("2", brought, ("step-intent", told), ("step-done", told), ended("done", "n1"))
+    assert unfinished() == ["1"]

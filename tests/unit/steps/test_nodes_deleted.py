@@ -83,6 +83,10 @@ def test_from_here_on_nothing_is_taken_back() -> None:
 def test_a_node_that_may_be_deleted_is_not_put_back_and_one_that_is_there_is(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     STEP.undo(fakes.world, fakes.hosts[0])
+    node = fakes.kube.of("Node")["n1"]
+    node["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    with pytest.raises(StepError, match="the removal can only be finished"):
+        STEP.undo(fakes.world, fakes.hosts[0])
     STEP.apply(fakes.world, fakes.hosts)
     with pytest.raises(StepError, match="node n1 is deleted; the removal can only be finished"):
         STEP.undo(fakes.world, fakes.hosts[0])

@@ -76,6 +76,19 @@ def test_a_statefulsets_pods_go_in_reverse_order_over_all_nodes_that_are_emptied
     assert fakes.kube.evicted == ["db-3", "db-2", "db-1", "db-0"]
 
 
+def test_the_time_in_which_another_nodes_pod_goes_first_is_not_a_nodes_own(tmp_path: Path) -> None:
+    fakes = leaving(tmp_path, "n1", "n2", drain=Drain(timeout=30))
+    fakes.kube.add("StatefulSet", "db", "default", spec={"replicas": 2})
+    fakes.kube.add_pod("db-1", "n1", "StatefulSet/db", labels={"app": "db"})
+    fakes.kube.add_pod("db-0", "n2", "StatefulSet/db")
+    budget = {"selector": {"matchLabels": {"app": "db"}}, "minAvailable": 1}
+    fakes.kube.add("PodDisruptionBudget", "db", "default", spec=budget)
+    failed = drained(fakes)
+    assert failed.keys() == {"n1"}
+    assert "does not let default/db-1 go" in failed["n1"]
+    assert fakes.kube.evicted == ["db-0"]
+
+
 def test_a_statefulsets_pod_that_ends_already_is_waited_for_too(tmp_path: Path) -> None:
     fakes = leaving(tmp_path, "n1")
     fakes.kube.add("StatefulSet", "db", "default", spec={"replicas": 2})
