@@ -14,7 +14,7 @@ from scaler.errors import ScalerError, StepError
 from scaler.gateways import https
 from scaler.steps import master_credentials
 from scaler.steps.api_servers import direct, must_be_ready
-from scaler.steps.balancing import ca_of
+from scaler.steps.balancing import ca_of, living
 from scaler.steps.placing import APISERVER, other_members, place
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _answers_under_every_name(world: World, host: Host) -> None:
 def _is_reached(world: World, host: Host) -> None:
     """Ask from each living master and each balancer's own host; workers are not waited for."""
     driver = lb.of(world.cluster.settings.loadbalancer)
-    fronts = [] if driver.everywhere else [b.host for b in driver.balancers(world.cluster) if b.host]
+    fronts = [] if driver.everywhere else [b.host for b in living(world) if b.host]
     everyone = {each.name: each for each in (*world.masters, *fronts) if each.name != host.name}
     ask = https.Ask(address=host.address, port=lb.API_SERVER_PORT, ca=ca_of(world))
     for other in everyone.values():

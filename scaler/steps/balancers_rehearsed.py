@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import StepError
 from scaler.gateways.playbooks import lost
-from scaler.steps.balancing import doors, driver_of
+from scaler.steps.balancing import doors, driver_of, living
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class BalancersRehearsed(Irreversible):
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Ask each; of balancers on every worker the first that is reached, since the others get the same."""
         driver = driver_of(world)
-        balancers = driver.balancers(world.cluster)
+        balancers = living(world)
         failures: Failures = {}
         for asked in [[one] for one in balancers] if driver.everywhere else [balancers]:
             failures = driver.rehearse(doors(world), asked, [*world.masters, *hosts])

@@ -9,7 +9,7 @@ from scaler.drivers.lb import must_put
 from scaler.errors import ScalerError, StepError
 from scaler.gateways.playbooks import lost
 from scaler.gateways.threads import Threads
-from scaler.steps.balancing import doors, driver_of, in_order, must_answer, must_serve
+from scaler.steps.balancing import doors, driver_of, in_order, living, must_answer, must_serve
 from scaler.steps.base import Irreversible
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class BalancersUpdated(Irreversible):
     def apply(self, world: World, hosts: Sequence[Host]) -> Failures:
         """Tell each; where one fails, those that were told before it are given their former masters."""
         former = [master for master in world.masters if master.name not in {host.name for host in hosts}]
-        tell(world, driver_of(world).balancers(world.cluster), world.masters, former)
+        tell(world, living(world), world.masters, former)
         return {}
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaler.steps.balancers_updated import tell
-from scaler.steps.balancing import driver_of
+from scaler.steps.balancing import living
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaler.drivers.lb import Balancer
     from scaler.model.inventory import Host, Settings
     from scaler.plan.plan import Plan
     from scaler.steps.base import Failures, World
@@ -33,7 +32,7 @@ class BalancersWithout:
         """Tell each; where one fails, those that were told before it are given the masters they had."""
         away = {host.name for host in hosts}
         staying = [master for master in world.masters if master.name not in away]
-        tell(world, _balancers(world, away), staying, world.masters)
+        tell(world, living(world, away), staying, world.masters)
         return {}
 
     def undo(self, world: World, host: Host) -> None:
@@ -41,12 +40,7 @@ class BalancersWithout:
         if host.name in world.plan.dead:
             return
         masters = [*(master for master in world.masters if master.name != host.name), host]
-        tell(world, _balancers(world, {host.name}), masters, [])
-
-
-def _balancers(world: World, away: set[str]) -> list[Balancer]:
-    """Return the balancers but for those on hosts that leave, which end with their host."""
-    return [balancer for balancer in driver_of(world).balancers(world.cluster) if balancer.name not in away]
+        tell(world, living(world, {host.name}), masters, [])
 
 
 STEP = BalancersWithout()

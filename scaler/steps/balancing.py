@@ -15,7 +15,7 @@ from scaler.steps.api_servers import is_ready
 from scaler.steps.base import played
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from scaler.drivers.lb import Backend, Balancer, Doors, LoadBalancer
     from scaler.model.inventory import Host
@@ -44,6 +44,12 @@ def doors(world: World) -> Doors:
         return played(world, playbook, group, hosts, variables, check=check)
 
     return lb.Doors(world.cluster, world.ssh, play, ca_of(world))
+
+
+def living(world: World, away: Collection[str] = ()) -> list[Balancer]:
+    """Return the balancers that may be contacted, but for those on hosts that are ``away``; a dead host's never is."""
+    gone = {*away, *world.plan.dead}
+    return [balancer for balancer in driver_of(world).balancers(world.cluster) if balancer.name not in gone]
 
 
 def in_order(world: World, balancers: Sequence[Balancer]) -> list[Balancer]:
@@ -83,7 +89,7 @@ def set_aside(world: World, master: Host) -> list[Balancer]:
     reached is left to its own checks.
     """
     driver = driver_of(world)
-    balancers = {balancer.name: balancer for balancer in driver.balancers(world.cluster)}
+    balancers = {balancer.name: balancer for balancer in living(world)}
     told = each(balancers, lambda name: _set_aside(world, balancers[name], master), at_once=_at_once(driver))
     aside = [balancers[name] for name, result in told.items() if result is True]
     if driver.everywhere:
@@ -154,7 +160,7 @@ def taken_back_if_ready(world: World, leaving: Sequence[Host]) -> None:
     driver, open_doors = driver_of(world), doors(world)
     away = {host.name for host in leaving}
     ready = [m for m in world.masters if m.name not in away and is_ready(world, m)]
-    balancers = {b.name: b for b in driver.balancers(world.cluster) if b.name not in away | set(world.plan.dead)}
+    balancers = {balancer.name: balancer for balancer in living(world, away)}
 
     def back(name: str) -> None:
         told = driver.serving(open_doors, balancers[name])
@@ -173,7 +179,7 @@ def forget_gone(world: World, leaving: Sequence[Host]) -> None:
     """Count no longer as a master that serves who leaves and whom no balancer knows any more, by an earlier run."""
     driver, open_doors = driver_of(world), doors(world)
     away = {host.name for host in leaving}
-    balancers = {b.name: b for b in driver.balancers(world.cluster) if b.name not in away | set(world.plan.dead)}
+    balancers = {balancer.name: balancer for balancer in living(world, away)}
     if not away or not balancers:
         return
     told = each(balancers, lambda name: driver.serving(open_doors, balancers[name]))

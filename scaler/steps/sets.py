@@ -9,7 +9,7 @@ from scaler.errors import UnreachableError
 from scaler.gateways.kube import nodes
 from scaler.gateways.ssh import each
 from scaler.plan.equality import Row, Table
-from scaler.steps.balancing import doors, driver_of
+from scaler.steps.balancing import doors, driver_of, living
 from scaler.steps.voters import client_url
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _backends(
     driver, open_doors = driver_of(world), doors(world)
     if driver.everywhere and not everywhere:
         return []
-    asked = {b.name: b for b in driver.balancers(world.cluster) if b.name not in {*world.later, *away}}
+    asked = {balancer.name: balancer for balancer in living(world, {*world.later, *away})}
 
     def serving(name: str) -> Row:
         told = [backend.address for backend in driver.serving(open_doors, asked[name]) if backend.up or configured]

@@ -291,6 +291,14 @@ def test_the_holder_of_the_vip_leaves_and_another_has_it(fronts: FakeControlPlan
 HANDOVER = ("hold", "send", "let", "stop Keepalived")
 
 
+def test_a_dead_master_that_was_a_load_balancer_too_is_never_asked(fronts: FakeControlPlane) -> None:
+    gone(fronts, "m1")
+    fronts.holder = "m2"
+    removed("remove-master", "m1", "--dead", "--allow-even")
+    assert fronts.groups()["masters"] == fronts.groups()["loadbalancers"] == ["m2", "m3"]
+    assert fronts.lists() == {"m2": ["10.0.0.2", "10.0.0.3"], "m3": ["10.0.0.2", "10.0.0.3"]}
+
+
 def test_connections_outlive_the_vips_move_until_the_host_is_wiped(fronts: FakeControlPlane) -> None:
     removed("remove-master", "m1", "--allow-even")
     told = [event for event in fronts.events if event.startswith(HANDOVER)]
