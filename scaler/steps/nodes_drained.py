@@ -103,12 +103,12 @@ class _Drain:
     def run(self) -> str:
         """Go round until the node is empty; return why it is not when the time is up."""
         clock, left = self._world.clock, float(self._drain.timeout)
-        since = clock.monotonic()
+        since, waited = clock.monotonic(), False
         while not self._empty():
             now = clock.monotonic()
             # While nothing of its own can go before another node's pods, the time is the other's.
-            left -= 0.0 if self._only_waits() else now - since
-            since = now
+            left -= 0.0 if waited else now - since
+            since, waited = now, self._only_waits()
             if left <= 0:
                 return f"not drained after {self._drain.timeout} s: {'; '.join(self._why())}"
             clock.sleep(EVERY)
