@@ -90,18 +90,15 @@ def test_a_host_that_dies_fails_alone_and_a_second_run_finishes_it(cluster: Clus
 @pytest.mark.long
 @pytest.mark.parametrize("step", ["worker_installed", "kubelet_joined"])
 def test_a_host_that_reboots_is_waited_for(cluster: Cluster, step: str) -> None:
-    seen: list[dict[str, Any]] = []
-    code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot, seen)
+    code, told = watch(cluster, ("n1",), step, cluster.hosts["n1"].reboot)
     assert (code, told["data"]["added"]) == (0, ["n1"]), told
     assert not is_cordoned(cluster, "n1")
-    if step == "worker_installed":
-        assert any("n1 is lost" in event.get("message", "") for event in seen)
 
 
 REINSTALLED = """
 cd /etc/ssh && mkdir /root/former && mv ssh_host_* /root/former/
 ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key
-pkill -f sshd; systemctl restart ssh
+pkill -x sshd; systemctl restart ssh
 """
 
 
