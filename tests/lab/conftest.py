@@ -49,16 +49,24 @@ json.dump(found, sys.stdout)
 """
 PROCESSES = """
 import glob, json, sys
-found = {}
+parents, there = {}, {}
 for path in glob.glob("/proc/[0-9]*/stat"):
     try:
         text = open(path).read()
     except OSError:
         continue
     name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
-    # Of other units a child is one that is about to become another program.
-    if name in {UNITS} and (name in ("haproxy", "nginx", "keepalived") or rest[1] == "1"):
-        found[name + " " + text.split()[0]] = rest[19]
+    pid = text.split()[0]
+    parents[pid] = rest[1]
+    if name in {UNITS}:
+        there[pid] = name, rest[19]
+found = {}
+for pid, (name, began) in there.items():
+    # Of these a child is one that works, and a child's child about to become another program, like a check; of other
+    # units a child is that already.
+    works = name in ("haproxy", "nginx", "keepalived") and parents.get(parents[pid]) == "1"
+    if works or parents[pid] == "1":
+        found[name + " " + pid] = began
 json.dump(found, sys.stdout)
 """
 UNITS = {
