@@ -131,19 +131,26 @@ def settled(cluster: Cluster) -> None:
     wait_until(answered, "the API servers write again", timeout=60)
 
 
+@contextmanager
+def stopped(cluster: Cluster, name: str) -> Iterator[None]:
+    """Let a voter be down, once the cluster has got over it."""
+    cluster.hosts[name].exec(["systemctl", "stop", "etcd.service"])
+    try:
+        settled(cluster)
+        yield
+    finally:
+        cluster.hosts[name].exec(["systemctl", "start", "etcd.service"])
+
+
 # With three masters.
 
 
 def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Masters) -> None:
     masters.at(3)
     cluster = masters.cluster
-    cluster.hosts["m3"].exec(["systemctl", "stop", "etcd.service"])
-    settled(cluster)
-    try:
-        with writing(cluster.where, f"down-{secrets.token_hex(3)}", every=SELDOM) as written, masters.unchanged():
-            code, envelope = cluster.change("add-master", "m4", "--allow-even")
-    finally:
-        cluster.hosts["m3"].exec(["systemctl", "start", "etcd.service"])
+    prefix = f"down-{secrets.token_hex(3)}"
+    with stopped(cluster, "m3"), writing(cluster.where, prefix, every=SELDOM) as written, masters.unchanged():
+        code, envelope = cluster.change("add-master", "m4", "--allow-even")
     must_have_written(written)
     assert code == 5, envelope
     assert "2 of 3 voters are healthy, quorum is 2 (m3 is not)" in envelope["error"]["message"]
@@ -153,13 +160,9 @@ def test_with_one_voter_down_an_add_is_refused_with_the_arithmetic(masters: Mast
 def test_the_voter_that_is_down_may_leave_and_no_other(masters: Masters) -> None:
     masters.at(3)
     cluster = masters.cluster
-    cluster.hosts["m3"].exec(["systemctl", "stop", "etcd.service"])
-    settled(cluster)
-    try:
-        leaves = ("--cluster", FRONTED, "--allow-even", "--plan", "--output", "json")
+    leaves = ("--cluster", FRONTED, "--allow-even", "--plan", "--output", "json")
+    with stopped(cluster, "m3"):
         well, sick = (cluster.scaler("remove-master", name, *leaves) for name in ("m2", "m3"))
-    finally:
-        cluster.hosts["m3"].exec(["systemctl", "start", "etcd.service"])
     assert (well.status, sick.status) == (5, 0), (well, sick)
     assert "1 of 2 voters are healthy, quorum is 2: no quorum" in json.loads(well.out)["error"]["message"]
 
@@ -168,13 +171,13 @@ def test_the_voter_that_is_down_may_leave_and_no_other(masters: Masters) -> None
 def test_an_etcd_that_has_no_leader_for_half_a_minute_is_refused(masters: Masters) -> None:
     masters.at(3)
     cluster = masters.cluster
-    stopped = [cluster.hosts[name] for name in ("m2", "m3")]
-    for host in stopped:
+    silent = [cluster.hosts[name] for name in ("m2", "m3")]
+    for host in silent:
         host.exec(["systemctl", "kill", "--signal=STOP", "etcd.service"])
     try:
         code, envelope = cluster.change("add-master", "m4", "--allow-even")
     finally:
-        for host in stopped:
+        for host in silent:
             host.exec(["systemctl", "kill", "--signal=CONT", "etcd.service"])
     settled(cluster)
     # Who is asked first tells it: etcd itself, or the API server in front of it.
