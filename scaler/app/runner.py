@@ -55,7 +55,7 @@ class Runner(Protocol):
         """
         run = new_run_id(self.clock.now())
         world = self.world(plan, run)
-        before = chains.before(plan, history.runs(self.name))
+        before = chains.before(plan, history.runs(self.name) if plan.can_roll_back else ())
         before.remind(world)
         return self.journalled(plan, run, world, observers, Engine.run, before)
 

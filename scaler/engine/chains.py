@@ -123,8 +123,6 @@ class Before:
 
 def before(plan: AnyPlan, earlier: Iterable[Run]) -> Before:
     """Return those of the ``earlier`` runs with which a run of ``plan`` goes on."""
-    if not plan.can_roll_back:
-        return Before()
     names = {host.name for host in plan.hosts}
     found = {host: _same_aim(plan, host, chain) for host, chain in chains(earlier, names).items() if host in names}
     planned = {host: [spec.step for spec in plan.steps if host in spec.hosts] for host in found}
