@@ -64,9 +64,17 @@ def without_certificate() -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(authority().cert_pem.bytes())
 
 
+# Bound and not listened on, they let a server with SO_REUSEADDR have the port, and refuse a client.
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
+    """Return a port that nobody else on this machine is given while this process lives: not even as a client's own."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind(("127.0.0.1", 0))
+    _held.append(one)
+    return int(one.getsockname()[1])
 
 
 class Server:
