@@ -33,7 +33,11 @@ _UNREACHABLE = (
     "EOF",
     'on the server ("")',  # a load balancer that closed the connection without an answer
     "currently unable to handle the request",
+    "was unable to return a response in the time allotted",
 )
+# What an API server says while etcd behind it has no leader (etcd's api/v3rpc/rpctypes/error.go); whether a write was
+# done nobody knows then, so it is no refusal.
+_NO_ETCD = ("etcdserver: request timed out", "etcdserver: no leader", "etcdserver: leader changed")
 
 
 class KubeError(ScalerError):
@@ -125,6 +129,11 @@ class Kubectl:
 
 def _refusal(argv: Sequence[str], completed: Completed | None, error: ProcessError) -> ScalerError:
     said = (completed.err.strip() if completed else "") or error.message
+    if any(sign in said for sign in _NO_ETCD):
+        return UnreachableError(
+            f"the API server has no answer from etcd: {said}",
+            hint="see `scaler status`: more than half of etcd's voters must run and reach each other",
+        )
     if any(sign in said for sign in _UNREACHABLE) or completed is None:
         return UnreachableError(
             f"the API server does not answer: {said}", hint="check the load balancer and the masters"

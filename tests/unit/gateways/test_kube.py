@@ -47,6 +47,7 @@ def asked(directory: Path) -> list[str]:
         "dial tcp 10.0.0.5:6443: connect: no route to host",
         'Get "https://10.0.0.5:6443/api?timeout=20s": EOF',
         "Error from server (ServiceUnavailable): the server is currently unable to handle the request",
+        "Error from server (Timeout): the server was unable to return a response in the time allotted, but may go on",
         'error: unable to do it on the server ("")',
     ],
 )
@@ -54,6 +55,13 @@ def test_an_api_that_does_not_answer_is_unreachable(kubectl: Callable[[str], Kub
     with pytest.raises(UnreachableError, match="the API server does not answer") as failed:
         kubectl(f"cat >&2 <<'END'\n{said}\nEND\nexit 1").call(["get", "nodes"])
     assert said in failed.value.message
+
+
+@pytest.mark.parametrize("said", ["request timed out", "no leader", "leader changed"])
+def test_an_api_whose_etcd_does_not_answer_is_unreachable(kubectl: Callable[[str], Kubectl], said: str) -> None:
+    with pytest.raises(UnreachableError, match=f"the API server has no answer from etcd: .*{said}") as failed:
+        kubectl(f"echo 'Error from server: etcdserver: {said}' >&2; exit 1").call(["get", "nodes"])
+    assert "scaler status" in failed.value.hint
 
 
 @pytest.mark.parametrize(
