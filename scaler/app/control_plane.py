@@ -70,9 +70,10 @@ def look(
         etcd = pool.submit(voters.steady, session.etcd, session.clock, session.own_members(), going=going)
         binaries = pool.submit(_binaries, session, becomes, progress)
         seen = pool.submit(_cluster, session, hosts, becomes, gone)
+        # Where etcd is not well little else is: the reason is told, not what comes of it.
+        steady = etcd.result()
         state, table, warnings, living = seen.result()
         binaries.result()
-        steady = etcd.result()
     if gone:
         _others_are_well(steady, going or [])
     session.steady_at = session.clock.monotonic()

@@ -24,16 +24,24 @@ from tests.lab.masters import Masters, members
 from tests.lab.writing import SELDOM, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from subprocess import Popen
 
 NAME = "soak"
 UP = ("--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "3")
 MASTERS, WORKERS = ("m1", "m2", "m3", "m4"), ("n1", "n2", "n3")
 MIB = 1 << 20
-# How many events of the journal a fault waits for, at most; a change that is through before has met none.
-LATEST = 40
+# How many events of the journal a fault waits for, at most: about as many as the change has of them.
+LATEST = {"add-node": 16, "remove-node": 14, "add-master": 46, "remove-master": 36}
 TRIES = 6
+KINDS = (
+    "the controller is killed",
+    "the controller is interrupted",
+    "a member is killed",
+    "a cable is pulled",
+    "a disk is full",
+    "a host reboots",
+)
 # A write that is under way through what dies may fail; that is the fault's own doing.
 MAY_FAIL = {"a member is killed": 5, "a host reboots": 40, "a cable is pulled": 40, "a disk is full": 40}
 
@@ -43,33 +51,33 @@ class Fault:
     """Something that happens while a change goes on, and what makes it good again."""
 
     name: str
-    strike: Callable[[], None]
-    mend: Callable[[], None]
+    strike: Callable[[], Any]
+    mend: Callable[[], Any]
 
 
-def faults(cluster: Cluster, chance: random.Random, process: Popen[str], busy: str) -> Fault:
-    """Return one of the faults, on a host that chance picks; ``busy`` is the host that the change is about."""
+def dealt(chance: random.Random) -> Iterator[str]:
+    """Return kinds of faults without an end: each comes once before any comes again."""
+    while True:
+        yield from chance.sample(KINDS, len(KINDS))
+
+
+def fault(cluster: Cluster, chance: random.Random, process: Popen[str], busy: str, kind: str) -> Fault:
+    """Return a fault of this kind, on a host that chance picks; ``busy`` is the host that the change is about."""
     standing = sorted(_standing(cluster))
     host = cluster.hosts[chance.choice([*standing, busy])]
     member = cluster.hosts[chance.choice(sorted(_masters(cluster)))]
-    told = [
-        Fault("nothing happens", lambda: None, lambda: None),
-        Fault("the controller is killed", lambda: process.send_signal(signal.SIGKILL), lambda: None),
-        Fault("the controller is interrupted", lambda: process.send_signal(signal.SIGINT), lambda: None),
-        Fault(
-            "a member is killed",
-            lambda: _done(member.exec(["systemctl", "kill", "--signal=KILL", "etcd.service"], check=False)),
-            lambda: _done(member.exec(["systemctl", "start", "etcd.service"], check=False)),
+    acts: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "the controller is killed": (lambda: process.send_signal(signal.SIGKILL), lambda: None),
+        "the controller is interrupted": (lambda: process.send_signal(signal.SIGINT), lambda: None),
+        "a member is killed": (
+            lambda: member.exec(["systemctl", "kill", "--signal=KILL", "etcd.service"], check=False),
+            lambda: member.exec(["systemctl", "start", "etcd.service"], check=False),
         ),
-        Fault("a cable is pulled", host.cut, host.mend),
-        Fault("a disk is full", lambda: host.fill(leave_bytes=30 * MIB), host.unfill),
-        Fault("a host reboots", host.reboot, host.power_on),
-    ]
-    return chance.choice(told)
-
-
-def _done(_: object) -> None:
-    return None
+        "a cable is pulled": (host.cut, host.mend),
+        "a disk is full": (lambda: host.fill(leave_bytes=30 * MIB), host.unfill),
+        "a host reboots": (host.reboot, host.power_on),
+    }
+    return Fault(kind, *acts[kind])
 
 
 def _masters(cluster: Cluster) -> set[str]:
@@ -93,25 +101,30 @@ def change(cluster: Cluster, chance: random.Random) -> tuple[str, ...]:
     return chance.choice(possible)
 
 
-def struck(cluster: Cluster, chance: random.Random, argv: tuple[str, ...]) -> str:
-    """Make a change, have a fault in the middle of it, make that good; return the fault's name."""
-    when = chance.randrange(1, LATEST)
+def struck(cluster: Cluster, chance: random.Random, argv: tuple[str, ...], kind: str) -> str:
+    """Make a change, have a fault in the middle of it, make that good; return the fault's name, "" for none met."""
+    when = chance.randrange(1, LATEST[argv[0]])
     with cluster.start(*argv, "--cluster", NAME, "--yes", "--output", "jsonl") as process:
-        fault = faults(cluster, chance, process, argv[1])
+        comes = fault(cluster, chance, process, argv[1], kind)
         assert process.stdout is not None
-        count = 0
+        count, met = 0, ""
         for line in process.stdout:
-            count += "kind" in json.loads(line)
+            if "kind" not in json.loads(line):
+                continue
+            count += 1
             if count == when:
-                print(f"    event {when}: {fault.name}", flush=True)  # noqa: T201
-                fault.strike()
-                if fault.name in {"a cable is pulled", "a disk is full"}:
+                met = comes.name
+                print(f"    event {when}: {met}", flush=True)  # noqa: T201
+                comes.strike()
+                if met in {"a cable is pulled", "a disk is full"}:
                     # For as long as a few more events, or the end of the run, take.
                     for _ in range(3):
                         process.stdout.readline()
-                    fault.mend()
-    fault.mend()
-    return fault.name
+                    comes.mend()
+    comes.mend()
+    if not met:
+        print(f"    {count} events: through before {comes.name}", flush=True)  # noqa: T201
+    return met
 
 
 def finished(cluster: Cluster, argv: tuple[str, ...]) -> None:
@@ -148,13 +161,13 @@ def must_hold(cluster: Cluster) -> None:
 
 def soak(cluster: Cluster, chance: random.Random, seconds: float) -> int:
     """Change and strike until the time is over; return how many changes were made."""
-    end, rounds = time.monotonic() + seconds, 0
+    end, rounds, kinds = time.monotonic() + seconds, 0, dealt(chance)
     while time.monotonic() < end:
         rounds += 1
         argv = change(cluster, chance)
         print(f"{rounds}. {' '.join(argv)}", flush=True)  # noqa: T201
         with writing(cluster.where, f"soak-{secrets.token_hex(3)}", every=SELDOM) as written:
-            name = struck(cluster, chance, argv)
+            name = struck(cluster, chance, argv, next(kinds))
             finished(cluster, argv)
         must_hold(cluster)
         assert not written.told["lost"], written.told
