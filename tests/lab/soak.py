@@ -13,7 +13,6 @@ import secrets
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,8 @@ from tests.lab.writing import SELDOM, writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from subprocess import Popen
+
+    Act = Callable[[], Any]
 
 NAME = "soak"
 UP = ("--vip", "--loadbalancers", "2", "--masters", "4", "--workers", "3")
@@ -46,27 +47,21 @@ KINDS = (
 MAY_FAIL = {"a member is killed": 5, "a host reboots": 40, "a cable is pulled": 40, "a disk is full": 40}
 
 
-@dataclass
-class Fault:
-    """Something that happens while a change goes on, and what makes it good again."""
-
-    name: str
-    strike: Callable[[], Any]
-    mend: Callable[[], Any]
-
-
 def dealt(chance: random.Random) -> Iterator[str]:
     """Return kinds of faults without an end: each comes once before any comes again."""
     while True:
         yield from chance.sample(KINDS, len(KINDS))
 
 
-def fault(cluster: Cluster, chance: random.Random, process: Popen[str], busy: str, kind: str) -> Fault:
-    """Return a fault of this kind, on a host that chance picks; ``busy`` is the host that the change is about."""
+def fault(cluster: Cluster, chance: random.Random, process: Popen[str], busy: str, kind: str) -> tuple[Act, Act]:
+    """Return what makes a fault of this kind, on a host that chance picks, and what mends it.
+
+    ``busy`` is the host that the change is about.
+    """
     standing = sorted(_standing(cluster))
     host = cluster.hosts[chance.choice([*standing, busy])]
     member = cluster.hosts[chance.choice(sorted(_masters(cluster)))]
-    acts: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    acts: dict[str, tuple[Act, Act]] = {
         "the controller is killed": (lambda: process.send_signal(signal.SIGKILL), lambda: None),
         "the controller is interrupted": (lambda: process.send_signal(signal.SIGINT), lambda: None),
         "a member is killed": (
@@ -77,7 +72,7 @@ def fault(cluster: Cluster, chance: random.Random, process: Popen[str], busy: st
         "a disk is full": (lambda: host.fill(leave_bytes=30 * MIB), host.unfill),
         "a host reboots": (host.reboot, host.power_on),
     }
-    return Fault(kind, *acts[kind])
+    return acts[kind]
 
 
 def _masters(cluster: Cluster) -> set[str]:
@@ -102,10 +97,10 @@ def change(cluster: Cluster, chance: random.Random) -> tuple[str, ...]:
 
 
 def struck(cluster: Cluster, chance: random.Random, argv: tuple[str, ...], kind: str) -> str:
-    """Make a change, have a fault in the middle of it, make that good; return the fault's name, "" for none met."""
+    """Make a change, have a fault in the middle of it, make that good; return its kind, "" where none was met."""
     when = chance.randrange(1, LATEST[argv[0]])
     with cluster.start(*argv, "--cluster", NAME, "--yes", "--output", "jsonl") as process:
-        comes = fault(cluster, chance, process, argv[1], kind)
+        strike, mend = fault(cluster, chance, process, argv[1], kind)
         assert process.stdout is not None
         count, met = 0, ""
         for line in process.stdout:
@@ -113,17 +108,17 @@ def struck(cluster: Cluster, chance: random.Random, argv: tuple[str, ...], kind:
                 continue
             count += 1
             if count == when:
-                met = comes.name
-                print(f"    event {when}: {met}", flush=True)  # noqa: T201
-                comes.strike()
-                if met in {"a cable is pulled", "a disk is full"}:
+                met = kind
+                print(f"    event {when}: {kind}", flush=True)  # noqa: T201
+                strike()
+                if kind in {"a cable is pulled", "a disk is full"}:
                     # For as long as a few more events, or the end of the run, take.
                     for _ in range(3):
                         process.stdout.readline()
-                    comes.mend()
-    comes.mend()
+                    mend()
+    mend()
     if not met:
-        print(f"    {count} events: through before {comes.name}", flush=True)  # noqa: T201
+        print(f"    {count} events: through before {kind}", flush=True)  # noqa: T201
     return met
 
 
@@ -167,11 +162,11 @@ def soak(cluster: Cluster, chance: random.Random, seconds: float) -> int:
         argv = change(cluster, chance)
         print(f"{rounds}. {' '.join(argv)}", flush=True)  # noqa: T201
         with writing(cluster.where, f"soak-{secrets.token_hex(3)}", every=SELDOM) as written:
-            name = struck(cluster, chance, argv, next(kinds))
+            met = struck(cluster, chance, argv, next(kinds))
             finished(cluster, argv)
         must_hold(cluster)
         assert not written.told["lost"], written.told
-        assert len(written.told["failures"]) <= MAY_FAIL.get(name, 0), written.told
+        assert len(written.told["failures"]) <= MAY_FAIL.get(met, 0), written.told
         figures = {key: written.told[key] for key in ("written", "gap")}
         print(f"    all holds: {json.dumps(figures)}, {len(written.told['failures'])} failed", flush=True)  # noqa: T201
         if argv[0].startswith("remove"):
